@@ -1,0 +1,136 @@
+//! `ImageUpdatePolicy` v1alpha1: the status.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What became of a policy at the last look.
+#[derive(KubeSchema, Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageUpdatePolicyStatus {
+    /// The generation of the specification that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// `Ready`, `Reconciling` and `Stalled`, as kstatus reads them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["type".to_owned()]))]
+    pub conditions: Vec<Condition>,
+    /// The numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<StatusSummary>,
+    /// When the policy was last looked at, as of the last change of this status; refreshed at least once an hour.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_check_time: Option<Time>,
+    /// When a new version was last written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_update_time: Option<Time>,
+    /// When the policy is looked at next, as of the last change of this status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_check_time: Option<Time>,
+    /// One entry an Application and image, the interesting ones first, at most 200.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<ImageStatus>,
+}
+
+/// How many Applications and images there are, and how they fare.
+#[derive(KubeSchema, Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StatusSummary {
+    /// Applications that match.
+    pub applications: u32,
+    /// Images in them that the policy keeps up to date.
+    pub images: u32,
+    /// Images that hold the version that the rule picks.
+    pub up_to_date: u32,
+    /// Images for which a better version exists and is not taken yet.
+    pub pending: u32,
+    /// Images for which something failed.
+    pub failed: u32,
+    /// Entries that `images` has no room for.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub not_listed: u32,
+}
+
+/// What became of one image of one Application.
+#[derive(KubeSchema, Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageStatus {
+    /// The Application's name.
+    pub application: String,
+    /// The image's alias, or its repository.
+    pub alias: String,
+    /// What the destination holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub current: Option<String>,
+    /// What the rule picked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chosen: Option<String>,
+    /// How it fares.
+    pub state: ImageState,
+    /// The word for it, from the closed list of reasons.
+    pub reason: String,
+    /// One sentence for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// The numbers behind the choice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<DecisionRecord>,
+    /// Where the version is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destination: Option<String>,
+    /// The version that Fairlead wrote last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written: Option<String>,
+    /// When Fairlead first saw the digest of the choice; the minimum age counts from here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_seen: Option<Time>,
+    /// A version that a person took back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_back: Option<HeldBack>,
+}
+
+/// How an image fares.
+#[derive(JsonSchema, Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum ImageState {
+    /// It holds the version that the rule picks.
+    #[default]
+    UpToDate,
+    /// The version was written at the last look.
+    Updated,
+    /// A better version exists and is not taken, for a stated reason.
+    Pending,
+    /// Something failed.
+    Failed,
+}
+
+/// How a choice came about.
+#[derive(KubeSchema, Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DecisionRecord {
+    /// Tags that the registry offers.
+    pub candidates: u32,
+    /// Tags that passed the whole rule.
+    pub allowed: u32,
+    /// The second best.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runner_up: Option<String>,
+    /// How many tags each part of the rule left out.
+    #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    pub removed: std::collections::BTreeMap<String, u32>,
+}
+
+/// A version that a person took back.
+#[derive(KubeSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HeldBack {
+    /// The version.
+    pub version: String,
+    /// When that was noticed.
+    pub since: Time,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}

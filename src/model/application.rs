@@ -1,0 +1,129 @@
+//! An Argo CD Application, as far as it matters for images.
+
+use std::collections::BTreeMap;
+
+use super::ApplicationId;
+
+/// An Argo CD Application, as far as it matters for images.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Application {
+    /// Namespace and name.
+    pub id: ApplicationId,
+    /// The object's uid; another object of the same name has another one.
+    pub uid: String,
+    /// The version of the object that this was read from.
+    pub resource_version: String,
+    /// Labels, for selection.
+    pub labels: BTreeMap<String, String>,
+    /// Whether the object is being deleted.
+    pub deleting: bool,
+    /// Whether `argocd.argoproj.io/skip-reconcile` asks to leave it alone.
+    pub skipped: bool,
+    /// Where its manifests come from.
+    pub sources: Sources,
+    /// Images of live Pods, as Argo CD reports them; old and new side by side in a rollout. A hint, never the truth.
+    pub live_images: Vec<String>,
+}
+
+/// Where the manifests of an Application come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sources {
+    /// `spec.source`.
+    Single(Source),
+    /// `spec.sources`.
+    Many(Vec<Source>),
+    /// `spec.sourceHydrator.drySource`.
+    Hydrated(Source),
+    /// The Application names no source.
+    Missing,
+}
+
+/// One source.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Source {
+    /// Its type, where known: from its own block, else from what Argo CD found.
+    pub kind: Option<SourceKind>,
+    /// Its own name.
+    pub name: Option<String>,
+    /// The name under which other sources use its files.
+    pub reference: Option<String>,
+    /// The Helm chart it deploys.
+    pub chart: Option<String>,
+    /// Its Helm block, if it has one.
+    pub helm: Option<Helm>,
+    /// Its Kustomize block, if it has one.
+    pub kustomize: Option<Kustomize>,
+}
+
+/// The type of a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SourceKind {
+    /// A Helm chart.
+    Helm,
+    /// A kustomization.
+    Kustomize,
+    /// A config management plugin.
+    Plugin,
+    /// Plain manifests.
+    Directory,
+}
+
+/// A Helm block.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Helm {
+    /// Its parameters; `None` when the key is missing.
+    pub parameters: Option<Vec<HelmParameter>>,
+}
+
+/// A Helm parameter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HelmParameter {
+    /// The key in the chart's values.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+    /// Whether the value stays a string; `None` when not said.
+    pub force_string: Option<bool>,
+}
+
+/// A Kustomize block.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Kustomize {
+    /// Its image overrides, `[old=]name[:tag][@digest]`; `None` when the key is missing.
+    pub images: Option<Vec<String>>,
+}
+
+impl SourceKind {
+    /// The word that Argo CD uses.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Helm => "Helm",
+            Self::Kustomize => "Kustomize",
+            Self::Plugin => "Plugin",
+            Self::Directory => "Directory",
+        }
+    }
+
+    /// The type that Argo CD calls `word`.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Helm, Self::Kustomize, Self::Plugin, Self::Directory].into_iter().find(|kind| kind.as_str() == word)
+    }
+}
+
+impl Sources {
+    /// The sources one by one, each with where it stands in the Application.
+    pub fn each(&self) -> Vec<(super::Pointer, &Source)> {
+        use super::Pointer;
+        match self {
+            Self::Single(source) => vec![(Pointer::root().key("spec").key("source"), source)],
+            Self::Many(sources) => {
+                let place = |(index, source)| (Pointer::root().key("spec").key("sources").index(index), source);
+                sources.iter().enumerate().map(place).collect()
+            }
+            Self::Hydrated(source) => {
+                vec![(Pointer::root().key("spec").key("sourceHydrator").key("drySource"), source)]
+            }
+            Self::Missing => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! The closed list of words for everything that happens.
+
+use std::fmt;
+
+/// How much a person has to do about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// All is as wished.
+    Fine,
+    /// A better version exists and is not taken, for a stated reason.
+    Waiting,
+    /// Something failed that may heal by itself; it is tried again.
+    Failing,
+    /// A person must change something.
+    Stalled,
+}
+
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $name:ident = $severity:ident,)+) => {
+        /// One word for one thing that happens; conditions, events, metrics and verdicts use it alike.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Reason { $($(#[doc = $doc])+ $name,)+ }
+
+        impl Reason {
+            /// Every reason, in the order of its declaration.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            /// The word, in the form that conditions, events and metric labels carry.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name),)+ }
+            }
+
+            /// What it means, one sentence for people.
+            pub const fn description(self) -> &'static str {
+                match self { $(Self::$name => concat!($($doc),+).trim_ascii(),)+ }
+            }
+
+            /// How much a person has to do about it.
+            pub const fn severity(self) -> Severity {
+                match self { $(Self::$name => Severity::$severity,)+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    // What became of an image.
+    /// The destination holds the version that the rule picks.
+    UpToDate = Fine,
+    /// A new version was written.
+    Updated = Fine,
+    /// A new version would be written, but the policy is a dry run.
+    WouldUpdate = Waiting,
+    /// The image belongs to none of the places that the Application writes to or runs.
+    ImageNotUsed = Fine,
+
+    // Why an image does not move although it could.
+    /// A person took this version back; it is held until something newer appears.
+    RolledBackByHand = Waiting,
+    /// The best version is younger than the minimum age.
+    TooYoung = Waiting,
+    /// Now is outside of the policy's schedule windows.
+    OutsideWindow = Waiting,
+    /// The policy is suspended.
+    Suspended = Waiting,
+    /// The choice is lower than what the destination holds, and `allowDowngrade` is off.
+    WouldGoBackwards = Waiting,
+
+    // Why there is no choice.
+    /// No tag passes the rule.
+    NoTagAllowed = Stalled,
+    /// The repository has no tags.
+    NoTags = Stalled,
+    /// The list of candidates is not complete, so nothing is decided.
+    IncompleteList = Failing,
+
+    // What is wrong in a user's text.
+    /// The object cannot be read.
+    UnreadableObject = Stalled,
+    /// The image is not an image reference, or has no name.
+    InvalidImage = Stalled,
+    /// The strategy is unknown.
+    InvalidStrategy = Stalled,
+    /// The version constraint cannot be read.
+    InvalidConstraint = Stalled,
+    /// A tag pattern cannot be read.
+    InvalidPattern = Stalled,
+    /// A platform cannot be read.
+    InvalidPlatform = Stalled,
+    /// A duration cannot be read.
+    InvalidDuration = Stalled,
+    /// A schedule window cannot be read.
+    InvalidSchedule = Stalled,
+    /// The selection of Applications cannot be read.
+    InvalidSelector = Stalled,
+    /// The target is not a place that can be written.
+    InvalidTarget = Stalled,
+    /// Two images of the policy have one alias.
+    DuplicateAlias = Stalled,
+    /// A field asks for something that this version cannot do.
+    NotSupportedYet = Stalled,
+    /// A text is read as one of its two possible meanings; the exact form says which.
+    AmbiguousText = Fine,
+
+    // Applications.
+    /// No Application matches the policy.
+    NoApplicationMatched = Stalled,
+    /// The Application is being deleted and is left alone.
+    ApplicationDeleting = Fine,
+    /// The Application was deleted meanwhile.
+    ApplicationGone = Failing,
+    /// The Application carries `argocd.argoproj.io/skip-reconcile` and is left alone.
+    ApplicationSkipped = Waiting,
+    /// The Application's source has a type that cannot be written.
+    UnsupportedSourceType = Stalled,
+    /// More than one source of the Application fits.
+    AmbiguousSource = Stalled,
+    /// Two images of one policy are written to one place.
+    TargetClaimedTwice = Stalled,
+    /// An older policy writes the same place.
+    Conflict = Stalled,
+
+    // Registries.
+    /// The registry cannot be reached.
+    RegistryUnreachable = Failing,
+    /// The registry did not answer in time.
+    RegistryTimeout = Failing,
+    /// The registry refuses the credentials, or asks for some.
+    RegistryDenied = Stalled,
+    /// The repository or tag does not exist, or the credentials do not show it.
+    RepositoryNotFound = Stalled,
+    /// The registry asks to wait.
+    RateLimited = Failing,
+    /// The registry answers with an error of its own.
+    RegistryFailed = Failing,
+    /// The registry's answer cannot be read.
+    UnreadableAnswer = Failing,
+    /// No trusted TLS connection to the registry can be made.
+    TlsFailed = Stalled,
+    /// The credentials cannot be read.
+    CredentialsUnavailable = Stalled,
+
+    // Writing.
+    /// The destination changed again and again while it was written; tried again later.
+    WriteConflict = Failing,
+    /// The right to write is missing.
+    WriteDenied = Stalled,
+    /// The destination refuses the change.
+    WriteRejected = Stalled,
+    /// The destination cannot be reached.
+    WriteFailed = Failing,
+    /// The change cannot be made without touching other bytes of the file.
+    CannotEditLosslessly = Stalled,
+    /// The Kubernetes API server, or the folder, cannot be read.
+    SourceUnavailable = Failing,
+
+    // Why a candidate won or lost.
+    /// The rule's choice.
+    Chosen = Fine,
+    /// Allowed, but another candidate is higher.
+    Outranked = Fine,
+    /// Left out by `allowTags`.
+    NotAllowed = Fine,
+    /// Left out by `ignoreTags`.
+    Ignored = Fine,
+    /// The text is not a version under the strategy.
+    NotAVersion = Fine,
+    /// The version is outside of the constraint.
+    OutsideConstraint = Fine,
+    /// A pre-release, which the constraint does not ask for.
+    PreRelease = Fine,
+    /// Not the tag that the digest strategy follows.
+    NotTheFollowedTag = Fine,
+    /// Built for none of the wanted platforms.
+    WrongPlatform = Fine,
+    /// The image states no build date.
+    NoBuildDate = Fine,
+    /// The tag holds no runnable image.
+    NotAnImage = Fine,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,82 @@
+//! What happened to every image of a policy.
+
+use jiff::Timestamp;
+
+use super::{ApplicationId, Counts, PolicyId, Problem, Reason, Severity};
+
+/// What happened to every image of one policy at one look. Status, events and metrics are computed from it alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// The policy.
+    pub policy: PolicyId,
+    /// The generation of the specification that was acted on.
+    pub generation: i64,
+    /// When the look began.
+    pub checked_at: Timestamp,
+    /// When the next one is due.
+    pub next_check: Timestamp,
+    /// Problems of the policy as a whole, and of images whose text could not be understood.
+    pub problems: Vec<Problem>,
+    /// How many Applications match.
+    pub applications: usize,
+    /// One entry an Application and image, sorted.
+    pub images: Vec<ImageReport>,
+}
+
+/// What happened to one image of one Application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageReport {
+    /// The Application.
+    pub application: ApplicationId,
+    /// The image's title in the policy.
+    pub image: String,
+    /// The repository, as people write it.
+    pub repository: String,
+    /// What the destination holds now, after this look.
+    pub current: Option<String>,
+    /// What it held before, where this look changed it.
+    pub previous: Option<String>,
+    /// What the rule picked.
+    pub chosen: Option<String>,
+    /// The word for it.
+    pub reason: Reason,
+    /// One sentence for people.
+    pub message: String,
+    /// The numbers behind the choice, where one was made.
+    pub counts: Option<Counts>,
+    /// The second best.
+    pub runner_up: Option<String>,
+    /// Where the version is written.
+    pub destination: Option<String>,
+    /// The version that Fairlead wrote last, at this look or earlier.
+    pub written: Option<String>,
+    /// A version that a person took back, and when that was noticed.
+    pub held_back: Option<(String, Timestamp)>,
+    /// When the digest of the choice was first seen.
+    pub first_seen: Option<Timestamp>,
+}
+
+/// How an image fares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum State {
+    /// It holds what the rule picks.
+    UpToDate,
+    /// The version was written at this look.
+    Updated,
+    /// A better version exists and is not taken.
+    Pending,
+    /// Something failed.
+    Failed,
+}
+
+impl ImageReport {
+    /// How the image fares.
+    pub fn state(&self) -> State {
+        match (self.reason, self.reason.severity()) {
+            (Reason::Updated, _) => State::Updated,
+            (_, Severity::Fine) => State::UpToDate,
+            (_, Severity::Waiting) => State::Pending,
+            (_, Severity::Failing | Severity::Stalled) => State::Failed,
+        }
+    }
+}
