@@ -1,0 +1,164 @@
+//! What belongs to a registry, whoever asks it: its address, its limits, its wish to be left alone for a while.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::time::Instant;
+use url::{Host as Name, Url};
+
+use super::failure::Failure;
+use super::settings::RegistrySettings;
+use crate::model::Reason;
+
+/// Requests to one registry at a time.
+const REQUESTS_PER_REGISTRY: usize = 8;
+/// Requests for one repository at a time, so that one that hangs leaves room for the others of its registry.
+const REQUESTS_PER_REPOSITORY: usize = 4;
+/// From how many repositories on those without a request are forgotten.
+const REPOSITORIES_KEPT: usize = 1_000;
+
+/// A registry.
+pub(super) struct Host {
+    /// As image references name it.
+    pub(super) name: String,
+    /// Where it is spoken to.
+    pub(super) base: Url,
+    requests: Semaphore,
+    repositories: Mutex<HashMap<String, Arc<Semaphore>>>,
+    quiet_until: Mutex<Option<Instant>>,
+}
+
+impl Host {
+    pub(super) fn new(name: &str, settings: &RegistrySettings) -> Result<Self, Failure> {
+        let scheme = if settings.plain_http.iter().any(|host| host == name) { "http" } else { "https" };
+        let address = if name == "docker.io" { "registry-1.docker.io" } else { name };
+        let base = Url::parse(&format!("{scheme}://{address}/"));
+        let base = base.map_err(|_| Failure::new(Reason::RegistryUnreachable, format!("`{name}` is no address")))?;
+        Ok(Self {
+            name: name.to_owned(),
+            base,
+            requests: Semaphore::new(REQUESTS_PER_REGISTRY),
+            repositories: Mutex::default(),
+            quiet_until: Mutex::default(),
+        })
+    }
+
+    /// The address of something below `/v2/`.
+    pub(super) fn url(&self, path: &str) -> Url {
+        let mut url = self.base.clone();
+        url.set_path(&format!("/v2/{path}"));
+        url
+    }
+
+    /// Waits for a place among the requests for one repository.
+    pub(super) async fn enter_repository(&self, path: &str) -> Option<OwnedSemaphorePermit> {
+        let semaphore = {
+            let mut repositories = self.repositories.lock().unwrap_or_else(PoisonError::into_inner);
+            if repositories.len() >= REPOSITORIES_KEPT {
+                repositories.retain(|_, semaphore| Arc::strong_count(semaphore) > 1);
+            }
+            let fresh = || Arc::new(Semaphore::new(REQUESTS_PER_REPOSITORY));
+            Arc::clone(repositories.entry(path.to_owned()).or_insert_with(fresh))
+        };
+        semaphore.acquire_owned().await.ok()
+    }
+
+    /// Waits for a place among the requests to the registry, and for the end of the time that it asked for. Where that time
+    /// is longer than `patience`, it fails at once.
+    pub(super) async fn enter(&self, patience: Duration) -> Result<Option<SemaphorePermit<'_>>, Failure> {
+        let permit = self.requests.acquire().await.ok();
+        match self.quiet_for() {
+            None => {}
+            Some(wait) if wait <= patience => tokio::time::sleep(wait).await,
+            Some(wait) => return Err(Failure::asked_to_wait(wait)),
+        }
+        Ok(permit)
+    }
+
+    /// The registry asks to be left alone.
+    pub(super) fn wait_for(&self, wait: Duration) {
+        let until = Instant::now() + wait;
+        let mut quiet_until = self.quiet_until.lock().unwrap_or_else(PoisonError::into_inner);
+        *quiet_until = Some(quiet_until.map_or(until, |earlier| earlier.max(until)));
+    }
+
+    fn quiet_for(&self) -> Option<Duration> {
+        let until = *self.quiet_until.lock().unwrap_or_else(PoisonError::into_inner);
+        until.map(|until| until.saturating_duration_since(Instant::now())).filter(|wait| !wait.is_zero())
+    }
+}
+
+/// Whether an address is of this machine or its link, where cloud metadata services live. What stands there must not be
+/// asked because a registry somewhere else says so.
+pub(super) fn is_inner(url: &Url) -> bool {
+    match url.host() {
+        Some(Name::Domain(name)) => {
+            let name = name.trim_end_matches('.').to_ascii_lowercase();
+            name == "localhost" || name.ends_with(".localhost") || name == "metadata.google.internal"
+        }
+        Some(Name::Ipv4(address)) => address.is_loopback() || address.is_link_local() || address.is_unspecified(),
+        Some(Name::Ipv6(address)) => {
+            let mapped = address.to_ipv4_mapped();
+            let mapped = mapped
+                .is_some_and(|address| address.is_loopback() || address.is_link_local() || address.is_unspecified());
+            // The metadata address of AWS over IPv6 is a unique local one.
+            let metadata = address.segments() == [0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254];
+            mapped || metadata || address.is_loopback() || address.is_unicast_link_local() || address.is_unspecified()
+        }
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn base(name: &str) -> String {
+        let settings = RegistrySettings { plain_http: vec!["127.0.0.1:5000".to_owned()], ..Default::default() };
+        Host::new(name, &settings).map_or_else(|failure| failure.cause, |host| host.base.to_string())
+    }
+
+    #[test]
+    fn registries_are_spoken_to_over_tls_unless_set_otherwise() {
+        insta::assert_snapshot!(base("ghcr.io"), @"https://ghcr.io/");
+        insta::assert_snapshot!(base("docker.io"), @"https://registry-1.docker.io/");
+        insta::assert_snapshot!(base("127.0.0.1:5000"), @"http://127.0.0.1:5000/");
+        insta::assert_snapshot!(base("127.0.0.1:5001"), @"https://127.0.0.1:5001/");
+        insta::assert_snapshot!(base("["), @"`[` is no address");
+    }
+
+    #[test]
+    fn addresses_of_this_machine_and_its_link_are_known() {
+        let inner = |text: &str| Url::parse(text).is_ok_and(|url| is_inner(&url));
+        for text in [
+            "http://localhost:1",
+            "http://a.localhost",
+            "http://127.8.0.1",
+            "http://169.254.169.254",
+            "http://[::1]",
+            "http://[fe80::1]",
+            "http://[::ffff:127.0.0.1]",
+            "http://[fd00:ec2::254]",
+            "http://0.0.0.0",
+            "http://metadata.google.internal",
+        ] {
+            assert!(inner(text), "{text}");
+        }
+        assert!(!inner("https://ghcr.io") && !inner("http://10.0.0.1:5000") && !inner("http://[2001:db8::1]"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_registry_that_asks_to_wait_is_left_alone() {
+        let host = Host::new("ghcr.io", &RegistrySettings::default()).unwrap_or_else(|failure| panic!("{failure:?}"));
+        let patience = Duration::from_secs(5);
+        host.wait_for(Duration::from_secs(30));
+        host.wait_for(Duration::from_secs(2));
+        let refused = host.enter(patience).await.err().map(|failure| (failure.reason, failure.retry_after));
+        assert_eq!(refused, Some((Reason::RateLimited, Some(Duration::from_secs(30)))));
+        tokio::time::advance(Duration::from_secs(26)).await;
+        assert!(host.enter(patience).await.is_ok());
+        assert_eq!(host.quiet_for(), None);
+    }
+}

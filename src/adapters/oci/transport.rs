@@ -1,0 +1,270 @@
+//! One request, with everything that may go wrong on the way bounded: time, size, redirects, numbers.
+//!
+//! # Guarantees
+//!
+//! - Every wait ends: connection, head, each piece of a body, the whole.
+//! - No body is read beyond its limit, and none is unpacked: an answer that is compressed is refused.
+//! - `Authorization` goes to the origin that the request was made for; a redirect elsewhere goes without.
+//! - A redirect leads neither from TLS to plain HTTP nor from outside to an address of this machine or its link.
+//! - What a moment may heal (429, 5xx, no connection) is tried once more.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, LOCATION, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
+use rand::Rng;
+use tokio::time::timeout;
+use url::Url;
+
+use super::failure::Failure;
+use super::host::{Host, is_inner};
+use super::observe::{RequestKind, RequestObserver, RequestOutcome};
+use super::settings::{RegistrySettings, Timeouts};
+use crate::model::Reason;
+
+const MAXIMUM_REDIRECTS: usize = 5;
+const MAXIMUM_RETRY_AFTER: Duration = Duration::from_secs(3600);
+
+/// What sends requests, for all registries.
+pub(super) struct Transport {
+    http: reqwest::Client,
+    timeouts: Timeouts,
+    error_limit: usize,
+    observer: Arc<dyn RequestObserver>,
+}
+
+/// A request to be sent.
+#[derive(Clone)]
+pub(super) struct Request {
+    pub(super) kind: RequestKind,
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) accept: Option<&'static str>,
+    pub(super) authorization: Option<HeaderValue>,
+    pub(super) form: Option<Vec<(&'static str, String)>>,
+    /// How much of the body is read; a longer one is a failure.
+    pub(super) limit: usize,
+}
+
+/// An answer with its whole body, of any status that another try would not change.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+impl Request {
+    pub(super) fn get(kind: RequestKind, url: Url, limit: usize) -> Self {
+        Self { kind, method: Method::GET, url, accept: None, authorization: None, form: None, limit }
+    }
+}
+
+impl Answer {
+    /// The answer if its status is 200, its failure otherwise.
+    pub(super) fn success(self, speaker: &str) -> Result<Self, Failure> {
+        match self.status {
+            StatusCode::OK => Ok(self),
+            status => Err(Failure::of_status(speaker, status, &self.body, None)),
+        }
+    }
+
+    /// The value of a header, if it is a text.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The media type, lower case and without parameters.
+    pub(super) fn media_type(&self) -> Option<String> {
+        let text = self.header("content-type")?;
+        text.split(';').next().map(|text| text.trim().to_ascii_lowercase()).filter(|text| !text.is_empty())
+    }
+}
+
+impl Transport {
+    pub(super) fn new(settings: &RegistrySettings, observer: Arc<dyn RequestObserver>) -> reqwest::Result<Self> {
+        let http = reqwest::Client::builder()
+            .user_agent(&settings.user_agent)
+            .connect_timeout(settings.timeouts.connect)
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .build()?;
+        Ok(Self { http, timeouts: settings.timeouts, error_limit: settings.limits.error, observer })
+    }
+
+    pub(super) fn avoided(&self, registry: &str) {
+        self.observer.avoided(registry);
+    }
+
+    /// Sends a request on behalf of a registry, and once more where that may help.
+    pub(super) async fn exchange(&self, host: &Host, request: &Request) -> Result<Answer, Failure> {
+        match self.attempt(host, request).await {
+            Err(failure)
+                if failure.transient && failure.retry_after.is_none_or(|wait| wait <= self.timeouts.patience) =>
+            {
+                // A stated time is waited for by the host's own gate.
+                if failure.retry_after.is_none() {
+                    tokio::time::sleep(self.back_off()).await;
+                }
+                self.attempt(host, request).await
+            }
+            result => result,
+        }
+    }
+
+    fn back_off(&self) -> Duration {
+        self.timeouts.back_off.mul_f64(rand::rng().random_range(1.0..2.0))
+    }
+
+    async fn attempt(&self, host: &Host, request: &Request) -> Result<Answer, Failure> {
+        let _permit = host.enter(self.timeouts.patience).await?;
+        let whole = self.timeouts.whole;
+        let answer =
+            timeout(whole, self.follow(host, request)).await.unwrap_or_else(|_| Err(Failure::too_slow(whole)))?;
+        let wait = retry_after(&answer.headers);
+        let waits = matches!(answer.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+        if let (true, Some(wait)) = (waits, wait) {
+            host.wait_for(wait);
+        }
+        let transient = answer.status == StatusCode::TOO_MANY_REQUESTS || answer.status.is_server_error();
+        if transient {
+            return Err(Failure::of_status("the registry", answer.status, &answer.body, wait));
+        }
+        Ok(answer)
+    }
+
+    async fn follow(&self, host: &Host, request: &Request) -> Result<Answer, Failure> {
+        let mut url = request.url.clone();
+        for _ in 0..=MAXIMUM_REDIRECTS {
+            let response = self.head(host, request, &url).await?;
+            let location = response.headers().get(LOCATION).filter(|_| response.status().is_redirection());
+            match location {
+                Some(location) if request.form.is_none() => url = redirect(&host.base, &url, location)?,
+                _ => return self.body(request, response).await,
+            }
+        }
+        Err(Failure::unreadable(format!("the registry redirects more than {MAXIMUM_REDIRECTS} times")))
+    }
+
+    async fn head(&self, host: &Host, request: &Request, url: &Url) -> Result<reqwest::Response, Failure> {
+        let mut builder = self.http.request(request.method.clone(), url.clone());
+        if let Some(accept) = request.accept {
+            builder = builder.header(ACCEPT, accept);
+        }
+        if let Some(authorization) = request.authorization.as_ref().filter(|_| url.origin() == request.url.origin()) {
+            builder = builder.header(AUTHORIZATION, authorization);
+        }
+        if let Some(form) = &request.form {
+            let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+            builder = builder.header("content-type", "application/x-www-form-urlencoded").body(body);
+        }
+        let start = Instant::now();
+        let result = timeout(self.timeouts.head, builder.send()).await;
+        let outcome = match &result {
+            Ok(Ok(response)) => RequestOutcome::of(response.status()),
+            Ok(Err(_)) | Err(_) => RequestOutcome::NoAnswer,
+        };
+        self.observer.observed(&host.name, request.kind, outcome, start.elapsed().as_secs_f64());
+        match result {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) => Err(Failure::of_request(&error, self.timeouts.connect)),
+            Err(_) => Err(Failure::no_answer(self.timeouts.head)),
+        }
+    }
+
+    async fn body(&self, request: &Request, mut response: reqwest::Response) -> Result<Answer, Failure> {
+        let (status, headers) = (response.status(), response.headers().clone());
+        if request.method == Method::HEAD {
+            return Ok(Answer { status, headers, body: Bytes::new() });
+        }
+        let success = status.is_success();
+        if success && headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+            return Err(Failure::unreadable("the registry's answer is compressed, which was not asked for"));
+        }
+        let limit = if success { request.limit } else { self.error_limit };
+        let mut body = BytesMut::new();
+        if success && response.content_length().is_some_and(|length| length > limit as u64) {
+            return Err(Failure::too_large(limit));
+        }
+        loop {
+            let piece = match timeout(self.timeouts.piece, response.chunk()).await {
+                Ok(Ok(piece)) => piece,
+                // The status of a failure says enough; its body is only a comment.
+                _ if !success => None,
+                Ok(Err(_)) => return Err(Failure::cut_off()),
+                Err(_) => return Err(Failure::silence(self.timeouts.piece)),
+            };
+            match piece {
+                None => return Ok(Answer { status, headers, body: body.freeze() }),
+                Some(piece) if body.len() + piece.len() <= limit => body.extend_from_slice(&piece),
+                Some(_) if success => return Err(Failure::too_large(limit)),
+                Some(_) => return Ok(Answer { status, headers, body: body.freeze() }),
+            }
+        }
+    }
+}
+
+fn redirect(base: &Url, from: &Url, location: &HeaderValue) -> Result<Url, Failure> {
+    let refused = |what: &str| Failure::unreadable(format!("the registry redirects {what}"));
+    let target = location.to_str().ok().and_then(|text| from.join(text).ok());
+    let target = target.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    let Some(target) = target else { return Err(refused("to what is no address")) };
+    if target.scheme() == "http" && from.scheme() == "https" {
+        return Err(Failure::new(Reason::TlsFailed, "the registry redirects from TLS to plain HTTP"));
+    }
+    if is_inner(&target) && !is_inner(base) {
+        return Err(refused("to an address of this machine or its link"));
+    }
+    Ok(target)
+}
+
+/// How long the registry asks to wait, as a number of seconds or until a date; at most an hour is believed.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let wait = match text.parse::<u64>() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => {
+            let until = rfc2822::parse(text).ok()?.timestamp();
+            Duration::try_from(until.duration_since(Timestamp::now())).unwrap_or_default()
+        }
+    };
+    Some(wait.min(MAXIMUM_RETRY_AFTER))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wait(text: &str) -> Option<Duration> {
+        let value = HeaderValue::from_str(text).ok()?;
+        retry_after(&HeaderMap::from_iter([(RETRY_AFTER, value)]))
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_and_at_most_an_hour() {
+        assert_eq!(wait("7"), Some(Duration::from_secs(7)));
+        assert_eq!(wait("99999999"), Some(MAXIMUM_RETRY_AFTER));
+        assert_eq!(wait("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
+        assert_eq!(wait("Wed, 21 Oct 2099 07:28:00 GMT"), Some(MAXIMUM_RETRY_AFTER));
+        assert_eq!(wait("soon"), None);
+    }
+
+    #[test]
+    fn redirects_lead_neither_off_tls_nor_inside() {
+        let to = |base: &str, location: &'static str| {
+            let base = Url::parse(base).unwrap_or_else(|error| panic!("{error}"));
+            let target = redirect(&base, &base, &HeaderValue::from_static(location));
+            target.map(|url| url.to_string()).unwrap_or_else(|failure| failure.cause)
+        };
+        insta::assert_snapshot!(to("https://ghcr.io", "/v2/other"), @"https://ghcr.io/v2/other");
+        insta::assert_snapshot!(to("https://ghcr.io", "https://cdn.example/x"), @"https://cdn.example/x");
+        insta::assert_snapshot!(to("http://127.0.0.1:5000", "http://127.0.0.1:6000/x"), @"http://127.0.0.1:6000/x");
+        insta::assert_snapshot!(to("https://ghcr.io", "http://cdn.example/x"), @"the registry redirects from TLS to plain HTTP");
+        insta::assert_snapshot!(to("http://reg.example", "http://169.254.169.254/latest"), @"the registry redirects to an address of this machine or its link");
+        insta::assert_snapshot!(to("https://ghcr.io", "file:///etc/passwd"), @"the registry redirects to what is no address");
+    }
+}
