@@ -113,9 +113,12 @@ impl Failure {
         self.into_error(&format!("cannot list tags of `{repository}`"))
     }
 
-    /// The error of a call that was to read the image behind a tag.
-    pub(super) fn reading(self, repository: &Repository, tag: &Tag) -> RegistryError {
-        self.into_error(&format!("cannot read `{repository}:{tag}`"))
+    /// The error of a call that was to read the images behind tags, at one of them or before the first.
+    pub(super) fn reading(self, repository: &Repository, tag: Option<&Tag>) -> RegistryError {
+        match tag {
+            None => self.into_error(&format!("cannot read images of `{repository}`")),
+            Some(tag) => self.into_error(&format!("cannot read `{repository}:{tag}`")),
+        }
     }
 
     fn into_error(self, tried: &str) -> RegistryError {
