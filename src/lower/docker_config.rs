@@ -50,7 +50,7 @@ pub enum Login {
         /// The password.
         password: String,
     },
-    /// An OAuth2 refresh token, which the registry's token service exchanges.
+    /// A refresh token, which the registry's token service exchanges.
     IdentityToken(String),
 }
 
@@ -242,7 +242,7 @@ mod tests {
     use super::*;
 
     fn repository(name: &str) -> Repository {
-        name.parse::<crate::model::ImageReference>().unwrap_or_else(|error| panic!("{error}")).repository
+        name.parse::<crate::model::ImageReference>().expect("what a test writes is valid").repository
     }
 
     /// The user that logs in for `image`, where each key's user is the key itself.
@@ -256,7 +256,7 @@ mod tests {
         }
     }
 
-    fn login(entry: Value) -> Result<Login, DockerConfigError> {
+    fn login(entry: &Value) -> Result<Login, DockerConfigError> {
         let text = serde_json::json!({ "auths": { "ghcr.io": entry } }).to_string();
         DockerConfig::parse(text.as_bytes())?.login_for(&repository("ghcr.io/a/b"))
     }
@@ -308,15 +308,15 @@ mod tests {
     #[test]
     fn a_login_is_auth_or_user_and_password_or_an_identity_token() {
         // `user:pa:ss`, with and without padding, and with the NUL that Docker leaves behind.
-        assert_eq!(login(serde_json::json!({ "auth": "dXNlcjpwYTpzcw==" })), Ok(password("user", "pa:ss")));
-        assert_eq!(login(serde_json::json!({ "auth": "dXNlcjpwYTpzcw" })), Ok(password("user", "pa:ss")));
-        assert_eq!(login(serde_json::json!({ "auth": "dXNlcjpwAAA=\n" })), Ok(password("user", "p")));
+        assert_eq!(login(&serde_json::json!({ "auth": "dXNlcjpwYTpzcw==" })), Ok(password("user", "pa:ss")));
+        assert_eq!(login(&serde_json::json!({ "auth": "dXNlcjpwYTpzcw" })), Ok(password("user", "pa:ss")));
+        assert_eq!(login(&serde_json::json!({ "auth": "dXNlcjpwAAA=\n" })), Ok(password("user", "p")));
         let both = serde_json::json!({ "auth": "dXNlcjpwYTpzcw==", "username": "x", "password": "y" });
-        assert_eq!(login(both), Ok(password("user", "pa:ss")));
-        assert_eq!(login(serde_json::json!({ "username": "x", "password": "y" })), Ok(password("x", "y")));
+        assert_eq!(login(&both), Ok(password("user", "pa:ss")));
+        assert_eq!(login(&serde_json::json!({ "username": "x", "password": "y" })), Ok(password("x", "y")));
         let token = Login::IdentityToken("t".to_owned());
-        assert_eq!(login(serde_json::json!({ "auth": "dTpw", "identitytoken": "t" })), Ok(token.clone()));
-        assert_eq!(login(serde_json::json!({ "username": "<token>", "password": "t" })), Ok(token));
+        assert_eq!(login(&serde_json::json!({ "auth": "dTpw", "identitytoken": "t" })), Ok(token.clone()));
+        assert_eq!(login(&serde_json::json!({ "username": "<token>", "password": "t" })), Ok(token));
     }
 
     #[test]
@@ -335,7 +335,7 @@ mod tests {
     #[test]
     fn every_way_to_be_wrong_has_its_sentence() {
         let parse = |text: &str| DockerConfig::parse(text.as_bytes()).map(|_| ()).map_err(|error| error.to_string());
-        let message = |entry: Value| login(entry).map_err(|error| error.to_string()).err().unwrap_or_default();
+        let message = |entry: Value| login(&entry).map_err(|error| error.to_string()).err().unwrap_or_default();
         insta::assert_snapshot!(parse(r#"{"auths": {"a": "s3cret"#).err().unwrap_or_default(), @"it is not JSON (line 1, column 23)");
         insta::assert_snapshot!(parse("[]").err().unwrap_or_default(), @"it holds no `auths` object");
         insta::assert_snapshot!(parse("{}").err().unwrap_or_default(), @"it holds no `auths` object");

@@ -26,9 +26,9 @@ impl Challenge {
     /// The best of what the headers offer: a token rather than a password.
     pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
         let texts = headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
-        let offers: Vec<Self> = texts.flat_map(offers).collect();
-        let bearer = offers.iter().find(|offer| matches!(offer, Self::Bearer { .. })).cloned();
-        bearer.or_else(|| offers.into_iter().next())
+        let all: Vec<Self> = texts.flat_map(offers).collect();
+        let bearer = all.iter().find(|offer| matches!(offer, Self::Bearer { .. })).cloned();
+        bearer.or_else(|| all.into_iter().next())
     }
 }
 
@@ -48,7 +48,7 @@ pub(super) fn token_service(base: &Url, realm: &str) -> Result<Url, Failure> {
 }
 
 fn offers(header: &str) -> Vec<Challenge> {
-    let mut offers: Vec<(String, Vec<(String, String)>)> = Vec::new();
+    let mut found: Vec<(String, Vec<(String, String)>)> = Vec::new();
     for part in split_outside_quotes(header) {
         let (scheme, parameter) = match part.split_once(char::is_whitespace) {
             Some((scheme, rest)) if !scheme.contains('=') => (Some(scheme), rest.trim()),
@@ -56,13 +56,13 @@ fn offers(header: &str) -> Vec<Challenge> {
             _ => (None, part),
         };
         if let Some(scheme) = scheme {
-            offers.push((scheme.to_ascii_lowercase(), Vec::new()));
+            found.push((scheme.to_ascii_lowercase(), Vec::new()));
         }
-        if let (Some((name, value)), Some((_, parameters))) = (parameter.split_once('='), offers.last_mut()) {
+        if let (Some((name, value)), Some((_, parameters))) = (parameter.split_once('='), found.last_mut()) {
             parameters.push((name.trim().to_ascii_lowercase(), unquoted(value.trim())));
         }
     }
-    offers.into_iter().filter_map(|(scheme, parameters)| offer(&scheme, &parameters)).collect()
+    found.into_iter().filter_map(|(scheme, parameters)| offer(&scheme, &parameters)).collect()
 }
 
 fn offer(scheme: &str, parameters: &[(String, String)]) -> Option<Challenge> {
@@ -84,11 +84,11 @@ fn offer(scheme: &str, parameters: &[(String, String)]) -> Option<Challenge> {
 pub(super) fn split_outside_quotes(text: &str) -> Vec<&str> {
     let (mut quoted, mut escaped) = (false, false);
     let parts = text.split(move |character: char| {
-        let escapes = quoted && character == '\\' && !escaped;
+        let begins_escape = quoted && character == '\\' && !escaped;
         if character == '"' && !escaped {
             quoted = !quoted;
         }
-        escaped = escapes;
+        escaped = begins_escape;
         character == ',' && !quoted
     });
     parts.map(str::trim).filter(|part| !part.is_empty()).collect()
@@ -118,19 +118,19 @@ mod tests {
         Challenge::of(&headers.iter().map(named).collect())
     }
 
-    fn bearer(realm: &str, service: Option<&str>) -> Option<Challenge> {
-        Some(Challenge::Bearer { realm: realm.to_owned(), service: service.map(str::to_owned) })
+    fn bearer(realm: &str, service: Option<&str>) -> Challenge {
+        Challenge::Bearer { realm: realm.to_owned(), service: service.map(str::to_owned) }
     }
 
     #[test]
     fn a_token_is_preferred_and_unknown_ways_are_passed_over() {
         let docker = r#"Bearer realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:a/b:pull,push""#;
-        assert_eq!(challenge(&[docker]), bearer("https://auth.docker.io/token", Some("registry.docker.io")));
+        assert_eq!(challenge(&[docker]), Some(bearer("https://auth.docker.io/token", Some("registry.docker.io"))));
         assert_eq!(challenge(&[r#"Basic realm="a, b=c""#]), Some(Challenge::Basic));
         assert_eq!(challenge(&["basic"]), Some(Challenge::Basic));
-        assert_eq!(challenge(&[r#"Basic realm="x""#, r#"bearer realm="https://t""#]), bearer("https://t", None));
-        assert_eq!(challenge(&[r#"Basic realm="x", Bearer realm="https://t""#]), bearer("https://t", None));
-        assert_eq!(challenge(&[r#"Bearer realm=https://t , service="q\"x""#]), bearer("https://t", Some("q\"x")));
+        assert_eq!(challenge(&[r#"Basic realm="x""#, r#"bearer realm="https://t""#]), Some(bearer("https://t", None)));
+        assert_eq!(challenge(&[r#"Basic realm="x", Bearer realm="https://t""#]), Some(bearer("https://t", None)));
+        assert_eq!(challenge(&[r#"Bearer realm=https://t , service="q\"x""#]), Some(bearer("https://t", Some("q\"x"))));
         assert_eq!(challenge(&["Negotiate", "Bearer"]), None);
         assert_eq!(challenge(&[]), None);
     }
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn token_services_are_neither_off_tls_nor_inside() {
         let at = |base: &str, realm: &str| {
-            let base = Url::parse(base).unwrap_or_else(|error| panic!("{error}"));
+            let base = Url::parse(base).expect("what a test writes is valid");
             token_service(&base, realm).map_or_else(|failure| failure.cause, |url| url.to_string())
         };
         insta::assert_snapshot!(at("https://ghcr.io", "https://ghcr.io/token"), @"https://ghcr.io/token");

@@ -20,7 +20,7 @@ pub(super) enum Credential {
     IdentityToken(IdentityToken),
 }
 
-/// An OAuth2 refresh token. Its `Debug` does not show it.
+/// A refresh token. Its `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct IdentityToken(pub(super) String);
 

@@ -151,7 +151,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_registry_that_asks_to_wait_is_left_alone() {
-        let host = Host::new("ghcr.io", &RegistrySettings::default()).unwrap_or_else(|failure| panic!("{failure:?}"));
+        let host = Host::new("ghcr.io", &RegistrySettings::default()).expect("what a test writes is valid");
         let patience = Duration::from_secs(5);
         host.wait_for(Duration::from_secs(30));
         host.wait_for(Duration::from_secs(2));

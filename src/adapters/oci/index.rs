@@ -28,12 +28,12 @@ const TAGS_AT_ONCE: usize = 16;
 pub(super) struct Index {
     clock: Arc<dyn Clock>,
     images: Images,
-    shelves: Cache<(Repository, Identity), Arc<Shelf>>,
+    records: Cache<(Repository, Identity), Arc<Record>>,
 }
 
 /// One repository under one login.
 #[derive(Default)]
-struct Shelf {
+struct Record {
     memory: Mutex<Memory>,
     listings: Arc<Flights<(), Arc<Listing>>>,
     resolutions: Arc<Flights<Tag, Option<Resolved>>>,
@@ -44,8 +44,8 @@ pub(super) type TagFailure = (Tag, Failure);
 
 impl Index {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
-        let shelves = Cache::builder().max_capacity(REPOSITORIES_KEPT).time_to_idle(KEPT_UNUSED).build();
-        Self { clock, images: Images::new(), shelves }
+        let records = Cache::builder().max_capacity(REPOSITORIES_KEPT).time_to_idle(KEPT_UNUSED).build();
+        Self { clock, images: Images::new(), records }
     }
 
     /// All tags of a repository, no older than `fresh_since`.
@@ -55,17 +55,17 @@ impl Index {
         repository: &Repository,
         fresh_since: Timestamp,
     ) -> Result<Arc<Listing>, Failure> {
-        let shelf = self.shelf(session, repository).await;
-        let known = || shelf.memory().listing(fresh_since);
+        let record = self.record(session, repository).await;
+        let known = || record.memory().listing(fresh_since);
         let start = |began: Timestamp| {
-            let (shelf, session, repository) = (Arc::clone(&shelf), Arc::clone(session), repository.clone());
+            let (record, session, repository) = (Arc::clone(&record), Arc::clone(session), repository.clone());
             async move {
                 let listing = pages::list(&session, &repository).await?;
-                Ok(shelf.memory().remember_listing(listing, began))
+                Ok(record.memory().remember_listing(listing, began))
             }
             .boxed()
         };
-        let (result, source) = shelf.listings.join(&(), fresh_since, || self.clock.now(), known, start).await;
+        let (result, source) = record.listings.join(&(), fresh_since, || self.clock.now(), known, start).await;
         if source == Source::Shared && result.is_ok() {
             session.transport.avoided(&session.host.name);
         }
@@ -80,10 +80,10 @@ impl Index {
         tags: &[Tag],
         fresh_since: Timestamp,
     ) -> Result<Vec<Candidate>, TagFailure> {
-        let shelf = self.shelf(session, question.repository).await;
-        let due = shelf.memory().due(tags, fresh_since, question.dates);
+        let record = self.record(session, question.repository).await;
+        let due = record.memory().due(tags, fresh_since, question.dates);
         let candidates = tags.iter().zip(due).map(|(tag, fresh_since)| {
-            let look = Look { index: self, shelf: Arc::clone(&shelf), session: Arc::clone(session), fresh_since };
+            let look = Look { index: self, record: Arc::clone(&record), session: Arc::clone(session), fresh_since };
             let (tag, platforms, dates) = (tag.clone(), question.platforms.to_vec(), question.dates);
             let repository = question.repository.clone();
             async move { look.candidate(&repository, &tag, &platforms, dates).await.map_err(|failure| (tag, failure)) }
@@ -93,13 +93,13 @@ impl Index {
         found.try_filter_map(|candidate| std::future::ready(Ok(candidate))).try_collect().await
     }
 
-    async fn shelf(&self, session: &Session, repository: &Repository) -> Arc<Shelf> {
+    async fn record(&self, session: &Session, repository: &Repository) -> Arc<Record> {
         let key = (repository.clone(), session.identity);
-        self.shelves.get_with(key, std::future::ready(Arc::default())).await
+        self.records.get_with(key, std::future::ready(Arc::default())).await
     }
 }
 
-impl Shelf {
+impl Record {
     fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -108,7 +108,7 @@ impl Shelf {
 /// One look at one tag.
 struct Look<'a> {
     index: &'a Index,
-    shelf: Arc<Shelf>,
+    record: Arc<Record>,
     session: Arc<Session>,
     fresh_since: Timestamp,
 }
@@ -133,14 +133,14 @@ impl Look<'_> {
 
     async fn resolved(&self, repository: &Repository, tag: &Tag, dates: bool) -> Result<Option<Resolved>, Failure> {
         let known = || {
-            let digest = self.shelf.memory().resolution(tag, self.fresh_since)?;
+            let digest = self.record.memory().resolution(tag, self.fresh_since)?;
             Some(Some(Resolved { digest, manifest: None }))
         };
         let start = |began: Timestamp| {
-            let (shelf, session) = (Arc::clone(&self.shelf), Arc::clone(&self.session));
+            let (record, session) = (Arc::clone(&self.record), Arc::clone(&self.session));
             let (repository, tag) = (repository.clone(), tag.clone());
             // A new tag whose date is wanted needs its manifest anyway; one that is known has most likely not moved.
-            let whole = dates && !shelf.memory().knows(&tag);
+            let whole = dates && !record.memory().knows(&tag);
             async move {
                 let resolved = if whole {
                     fetch(&session, &repository, &tag).await?
@@ -148,13 +148,13 @@ impl Look<'_> {
                     resolve(&session, &repository, &tag).await?
                 };
                 let digest = resolved.as_ref().map(|resolved| resolved.digest.clone());
-                shelf.memory().remember_resolution(&tag, digest, began);
+                record.memory().remember_resolution(&tag, digest, began);
                 Ok(resolved)
             }
             .boxed()
         };
         let now = || self.index.clock.now();
-        let (result, source) = self.shelf.resolutions.join(tag, self.fresh_since, now, known, start).await;
+        let (result, source) = self.record.resolutions.join(tag, self.fresh_since, now, known, start).await;
         if source == Source::Shared && result.is_ok() {
             self.session.transport.avoided(&self.session.host.name);
         }

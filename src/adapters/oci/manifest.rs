@@ -106,11 +106,11 @@ pub(super) fn read(media_type: Option<&str>, body: &[u8], trust: Trust) -> Resul
     match stated {
         Some(IMAGE_MANIFEST_LIST_MEDIA_TYPE | OCI_IMAGE_INDEX_MEDIA_TYPE) => {}
         Some(IMAGE_MANIFEST_MEDIA_TYPE | OCI_IMAGE_MEDIA_TYPE) => {
-            return image(body).or_else(|_| nonsense("a field is missing"));
+            return image(body).or_else(|()| nonsense("a field is missing"));
         }
         Some(other) => return Ok(Manifest::NotAnImage(format!("a manifest of type `{}`", shown(other)))),
         None if probe.manifests.is_array() => {}
-        None if probe.config.is_object() => return image(body).or_else(|_| nonsense("a field is missing")),
+        None if probe.config.is_object() => return image(body).or_else(|()| nonsense("a field is missing")),
         None => return nonsense("it has neither `manifests` nor `config`"),
     }
     match serde_json::from_slice::<OciImageIndex>(body) {
@@ -300,7 +300,7 @@ mod tests {
 
     #[test]
     fn digests_are_compared_with_the_bytes() {
-        let digest = |text: &str| text.parse::<Digest>().unwrap_or_else(|error| panic!("{error}"));
+        let digest = |text: &str| text.parse::<Digest>().expect("what a test writes is valid");
         assert!(matches(&digest(DIGEST), b"") && !matches(&digest(DIGEST), b"x"));
         assert_eq!(digest_of(b""), Some(digest(DIGEST)));
         let long = format!("sha512:{}", hex(&Sha512::digest(b"x")));

@@ -119,11 +119,11 @@ mod tests {
     }
 
     fn tag(number: usize) -> Tag {
-        format!("1.{number}").parse().unwrap_or_else(|error| panic!("{error}"))
+        format!("1.{number}").parse().expect("what a test writes is valid")
     }
 
     fn digest() -> Digest {
-        format!("sha256:{}", "0".repeat(64)).parse().unwrap_or_else(|error| panic!("{error}"))
+        format!("sha256:{}", "0".repeat(64)).parse().expect("what a test writes is valid")
     }
 
     fn list(memory: &mut Memory, count: usize, second: i64) -> Option<String> {

@@ -185,7 +185,7 @@ mod tests {
     const FIRST: &str = "https://ghcr.io/v2/a/b/tags/list";
 
     fn url(text: &str) -> Url {
-        Url::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
+        Url::parse(text).expect("what a test writes is valid")
     }
 
     fn headers(link: Option<&str>) -> HeaderMap {
@@ -270,7 +270,7 @@ mod tests {
                     .map(|(name, value)| (http::HeaderName::from_static(name), HeaderValue::from_static(value))),
             );
             let answer = Answer { status: http::StatusCode::OK, headers, body: body.into() };
-            read(&answer).map(|tags| tags.join(",")).unwrap_or_else(|failure| failure.cause)
+            read(&answer).map_or_else(|failure| failure.cause, |tags| tags.join(","))
         };
         insta::assert_snapshot!(page("application/json; charset=utf-8", r#"{"name":"a","tags":["1","2"]}"#), @"1,2");
         insta::assert_snapshot!(page("text/plain", r#"{"tags":["1"]}"#), @"1");

@@ -160,7 +160,11 @@ impl Session {
                 request.form = Some(parameters);
             }
         }
-        let answer = self.transport.exchange(&self.host, &request).await?.success("the registry's token service")?;
+        let answer = self.transport.exchange(&self.host, &request).await?;
+        // So says OAuth of a refresh token that is no longer good.
+        let refused = answer.status == StatusCode::BAD_REQUEST && request.form.is_some();
+        let status = if refused { StatusCode::UNAUTHORIZED } else { answer.status };
+        let answer = Answer { status, ..answer }.success("the registry's token service")?;
         let unreadable = || Failure::unreadable("the registry's token service answers without a token");
         let answer: TokenAnswer = serde_json::from_slice(&answer.body).map_err(|_| unreadable())?;
         let token = answer.access_token.or(answer.token).filter(|token| !token.is_empty()).ok_or_else(unreadable)?;

@@ -199,10 +199,9 @@ impl Transport {
                 Err(_) => return Err(Failure::silence(self.timeouts.piece)),
             };
             match piece {
-                None => return Ok(Answer { status, headers, body: body.freeze() }),
                 Some(piece) if body.len() + piece.len() <= limit => body.extend_from_slice(&piece),
                 Some(_) if success => return Err(Failure::too_large(limit)),
-                Some(_) => return Ok(Answer { status, headers, body: body.freeze() }),
+                Some(_) | None => return Ok(Answer { status, headers, body: body.freeze() }),
             }
         }
     }
@@ -225,12 +224,11 @@ fn redirect(base: &Url, from: &Url, location: &HeaderValue) -> Result<Url, Failu
 /// How long the registry asks to wait, as a number of seconds or until a date; at most an hour is believed.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    let wait = match text.parse::<u64>() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            let until = rfc2822::parse(text).ok()?.timestamp();
-            Duration::try_from(until.duration_since(Timestamp::now())).unwrap_or_default()
-        }
+    let wait = if let Ok(seconds) = text.parse::<u64>() {
+        Duration::from_secs(seconds)
+    } else {
+        let until = rfc2822::parse(text).ok()?.timestamp();
+        Duration::try_from(until.duration_since(Timestamp::now())).unwrap_or_default()
     };
     Some(wait.min(MAXIMUM_RETRY_AFTER))
 }
@@ -256,9 +254,9 @@ mod tests {
     #[test]
     fn redirects_lead_neither_off_tls_nor_inside() {
         let to = |base: &str, location: &'static str| {
-            let base = Url::parse(base).unwrap_or_else(|error| panic!("{error}"));
+            let base = Url::parse(base).expect("what a test writes is valid");
             let target = redirect(&base, &base, &HeaderValue::from_static(location));
-            target.map(|url| url.to_string()).unwrap_or_else(|failure| failure.cause)
+            target.map_or_else(|failure| failure.cause, |url| url.to_string())
         };
         insta::assert_snapshot!(to("https://ghcr.io", "/v2/other"), @"https://ghcr.io/v2/other");
         insta::assert_snapshot!(to("https://ghcr.io", "https://cdn.example/x"), @"https://cdn.example/x");
