@@ -1,0 +1,10 @@
+//! The client for registries, against a registry that does well and against servers that do not.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod faults;
+mod images;
+mod login;
+mod secrecy;
+mod sharing;

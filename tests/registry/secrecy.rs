@@ -1,0 +1,99 @@
+//! A canary: what must not be seen is in no error, no log of any level, and no `Debug`.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::support::faults::{Reply, Server, answer, json, status};
+use crate::support::ports::World;
+
+const PASSWORD: &str = "canary-password";
+const TOKEN: &str = "canary-token";
+const QUERY: &str = "canary-query";
+/// `team:canary-password` in base64.
+const BASIC: &str = "dGVhbTpjYW5hcnktcGFzc3dvcmQ";
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Log {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
+
+/// A registry that logs in by token and then answers so, with the token in its words.
+async fn registry(after: Reply) -> Server {
+    Server::start(move |_, seen| {
+        let host = seen.headers.get("host").map_or("", String::as_str);
+        if seen.target.starts_with("/token") {
+            return json(&format!(r#"{{"token":"{TOKEN}"}}"#));
+        }
+        if seen.headers.contains_key("authorization") {
+            return after.clone();
+        }
+        let challenge = format!("Bearer realm=\"http://{host}/token?q={QUERY}\"");
+        Reply::Send(answer(401, &[("www-authenticate", &challenge)], ""))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn no_password_token_or_query_is_ever_shown() {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(log.clone())
+        .with_ansi(false)
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    tracing::info!("the log is on");
+    let echo = format!(r#"{{"errors":[{{"code":"{TOKEN}","message":"{TOKEN} {PASSWORD}"}}]}}"#);
+    let location = format!("http://127.0.0.1:1/?{QUERY}");
+    let replies = [
+        Reply::Send(answer(403, &[("content-type", "application/json")], &echo)),
+        Reply::Send(answer(401, &[], &echo)),
+        Reply::Send(answer(429, &[("retry-after", "60")], &echo)),
+        Reply::Send(answer(302, &[("location", &location)], "")),
+        Reply::Send(answer(200, &[("link", &format!("<http://[{QUERY}>"))], r#"{"tags":["1"]}"#)),
+        Reply::SendAndClose(b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{".to_vec()),
+        Reply::SendAndFallSilent(Vec::new()),
+        json(&echo),
+        status(500),
+    ];
+    let mut shown = String::new();
+    for reply in replies {
+        let server = registry(reply).await;
+        let world = World::new(&[server.host()]);
+        world.vault.login("pull", server.host(), "team", PASSWORD);
+        let error = world.tags_with(&format!("{}/a/b", server.host()), Some("pull")).await.expect_err("it fails");
+        shown.push_str(&format!("{error} {error:?}\n"));
+        assert!(server.seen().iter().any(|seen| seen.target.contains(QUERY)), "the query was in play");
+        assert!(server.seen().iter().any(|seen| format!("{seen:?}").contains(BASIC)), "the password was in play");
+        assert!(server.seen().iter().any(|seen| format!("{seen:?}").contains(TOKEN)), "the token was in play");
+    }
+    let world = World::new(&[]);
+    world.vault.write("pull", &format!("{{{PASSWORD}"));
+    let error = world.tags_with("ghcr.io/a/b", Some("pull")).await.expect_err("it fails");
+    shown.push_str(&format!("{error} {error:?}\n"));
+    shown.push_str(&String::from_utf8_lossy(&log.0.lock().unwrap_or_else(PoisonError::into_inner)));
+    assert!(shown.contains("the log is on"));
+    for secret in [PASSWORD, TOKEN, QUERY, BASIC] {
+        let line = shown.lines().find(|line| line.contains(secret));
+        assert_eq!(line, None, "{secret} is shown");
+    }
+}
