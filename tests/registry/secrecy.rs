@@ -2,11 +2,14 @@
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use fairlead::adapters::oci::Timeouts;
 
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::support::faults::{Reply, Server, answer, json, status};
-use crate::support::ports::World;
+use crate::support::ports::{World, limits, timeouts};
 
 const PASSWORD: &str = "canary-password";
 const TOKEN: &str = "canary-token";
@@ -78,7 +81,8 @@ async fn no_password_token_or_query_is_ever_shown() {
     let mut shown = String::new();
     for reply in replies {
         let server = registry(reply).await;
-        let world = World::new(&[server.host()]);
+        let timeouts = Timeouts { head: Duration::from_millis(300), ..timeouts() };
+        let world = World::with(&[server.host()], limits(), timeouts);
         world.vault.login("pull", server.host(), "team", PASSWORD);
         let error = world.tags_with(&format!("{}/a/b", server.host()), Some("pull")).await.expect_err("it fails");
         shown.push_str(&format!("{error} {error:?}\n"));
@@ -91,7 +95,7 @@ async fn no_password_token_or_query_is_ever_shown() {
     let error = world.tags_with("ghcr.io/a/b", Some("pull")).await.expect_err("it fails");
     shown.push_str(&format!("{error} {error:?}\n"));
     shown.push_str(&String::from_utf8_lossy(&log.0.lock().unwrap_or_else(PoisonError::into_inner)));
-    assert!(shown.contains("the log is on"));
+    assert!(shown.contains("the log is on") && shown.contains("TRACE hyper"));
     for secret in [PASSWORD, TOKEN, QUERY, BASIC] {
         let line = shown.lines().find(|line| line.contains(secret));
         assert_eq!(line, None, "{secret} is shown");

@@ -44,26 +44,13 @@ pub struct World {
 }
 
 impl World {
-    /// A client that speaks plain HTTP with `hosts` and waits for nothing longer than 300 ms.
+    /// A client that speaks plain HTTP with `hosts`, asks for 100 tags at once, and does not wait between two tries.
     pub fn new(hosts: &[&str]) -> Self {
-        Self::limited(hosts, Limits { page_size: 100, ..Limits::default() })
+        Self::with(hosts, limits(), timeouts())
     }
 
-    /// The same with other limits.
-    pub fn limited(hosts: &[&str], limits: Limits) -> Self {
-        let timeouts = Timeouts {
-            connect: Duration::from_millis(200),
-            head: Duration::from_millis(200),
-            piece: Duration::from_millis(200),
-            whole: Duration::from_millis(300),
-            back_off: Duration::from_millis(1),
-            patience: Duration::from_millis(300),
-        };
-        Self::patient(hosts, limits, timeouts)
-    }
-
-    /// The same with other timeouts.
-    pub fn patient(hosts: &[&str], limits: Limits, timeouts: Timeouts) -> Self {
+    /// The same with other limits and timeouts.
+    pub fn with(hosts: &[&str], limits: Limits, timeouts: Timeouts) -> Self {
         let plain_http = hosts.iter().map(|host| (*host).to_owned()).collect();
         let settings = RegistrySettings { plain_http, timeouts, limits, ..RegistrySettings::default() };
         let (clock, vault, counter) = (Arc::<HandClock>::default(), Arc::<Vault>::default(), Arc::<Counter>::default());
@@ -185,6 +172,16 @@ impl RequestObserver for Counter {
     fn avoided(&self, _: &str) {
         self.avoided.fetch_add(1, Ordering::Relaxed);
     }
+}
+
+/// The limits of tests.
+pub fn limits() -> Limits {
+    Limits { page_size: 100, ..Limits::default() }
+}
+
+/// The timeouts of tests where none of them is the point.
+pub fn timeouts() -> Timeouts {
+    Timeouts { back_off: Duration::from_millis(1), ..Timeouts::default() }
 }
 
 /// The repository that a name means.

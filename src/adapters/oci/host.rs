@@ -158,7 +158,9 @@ mod tests {
         let refused = host.enter(patience).await.err().map(|failure| (failure.reason, failure.retry_after));
         assert_eq!(refused, Some((Reason::RateLimited, Some(Duration::from_secs(30)))));
         tokio::time::advance(Duration::from_secs(26)).await;
+        let before = Instant::now();
         assert!(host.enter(patience).await.is_ok());
+        assert!(before.elapsed() >= Duration::from_secs(4), "what is left is waited for");
         assert_eq!(host.quiet_for(), None);
     }
 }
