@@ -164,9 +164,9 @@ async fn a_short_wait_is_waited_for() {
 
 #[tokio::test]
 async fn a_repository_that_hangs_does_not_hold_up_another() {
-    let server = Server::start(|_, seen| match seen.target.contains("/hangs/") {
-        true => Reply::SendAndFallSilent(Vec::new()),
-        false => json(r#"{"tags":["1.0"]}"#),
+    let server = Server::start(|_, seen| {
+        let hangs = seen.target.contains("/hangs/");
+        if hangs { Reply::SendAndFallSilent(Vec::new()) } else { json(r#"{"tags":["1.0"]}"#) }
     });
     let server = server.await;
     let timeouts =
@@ -186,7 +186,8 @@ async fn a_repository_that_hangs_does_not_hold_up_another() {
 
 #[tokio::test]
 async fn pages_are_followed_in_every_form() {
-    let paged = |link: fn(&Seen) -> String| {
+    type Link = fn(&Seen) -> String;
+    let paged = |link: Link| {
         Server::start(move |_, seen| {
             if seen.target.contains("last=") {
                 return json(r#"{"tags":["3"]}"#);
@@ -194,7 +195,7 @@ async fn pages_are_followed_in_every_form() {
             Reply::Send(answer(200, &[JSON, ("link", &link(seen))], r#"{"tags":["1","2"]}"#))
         })
     };
-    let forms: [(fn(&Seen) -> String, &str); 4] = [
+    let forms: [(Link, &str); 4] = [
         (|seen| format!("<http://{}/v2/a/b/tags/list?last=2>; rel=\"next\"", seen.headers["host"]), "[1 2 3]"),
         (|_| "</v2/a/b/tags/list?last=2&n=2>; rel=\"next\"".to_owned(), "[1 2 3]"),
         (|_| "</behind/a/proxy/v2/a/b/tags/list?last=2>; rel=\"next\"".to_owned(), "[1 2 3]"),

@@ -23,9 +23,9 @@ fn asks_for(challenge: &str) -> Reply {
 
 /// A registry that takes one user's password.
 async fn basic(accepted: &'static str) -> Server {
-    Server::start(move |_, seen| match header(seen, "authorization") == accepted {
-        true => json(r#"{"tags":["1.0"]}"#),
-        false => asks_for("Basic realm=\"registry\""),
+    Server::start(move |_, seen| {
+        let accepted = header(seen, "authorization") == accepted;
+        if accepted { json(r#"{"tags":["1.0"]}"#) } else { asks_for("Basic realm=\"registry\"") }
     })
     .await
 }

@@ -78,14 +78,14 @@ async fn no_password_token_or_query_is_ever_shown() {
         json(&echo),
         status(500),
     ];
-    let mut shown = String::new();
+    let mut errors = Vec::new();
     for reply in replies {
         let server = registry(reply).await;
         let timeouts = Timeouts { head: Duration::from_millis(300), ..timeouts() };
         let world = World::with(&[server.host()], limits(), timeouts);
         world.vault.login("pull", server.host(), "team", PASSWORD);
         let error = world.tags_with(&format!("{}/a/b", server.host()), Some("pull")).await.expect_err("it fails");
-        shown.push_str(&format!("{error} {error:?}\n"));
+        errors.push(format!("{error} {error:?}\n"));
         assert!(server.seen().iter().any(|seen| seen.target.contains(QUERY)), "the query was in play");
         assert!(server.seen().iter().any(|seen| format!("{seen:?}").contains(BASIC)), "the password was in play");
         assert!(server.seen().iter().any(|seen| format!("{seen:?}").contains(TOKEN)), "the token was in play");
@@ -93,7 +93,8 @@ async fn no_password_token_or_query_is_ever_shown() {
     let world = World::new(&[]);
     world.vault.write("pull", &format!("{{{PASSWORD}"));
     let error = world.tags_with("ghcr.io/a/b", Some("pull")).await.expect_err("it fails");
-    shown.push_str(&format!("{error} {error:?}\n"));
+    errors.push(format!("{error} {error:?}\n"));
+    let mut shown = errors.concat();
     shown.push_str(&String::from_utf8_lossy(&log.0.lock().unwrap_or_else(PoisonError::into_inner)));
     assert!(shown.contains("the log is on") && shown.contains("TRACE hyper"));
     for secret in [PASSWORD, TOKEN, QUERY, BASIC] {
