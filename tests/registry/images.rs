@@ -1,11 +1,17 @@
 //! Tags, digests, platforms and dates of a registry that does well.
 
+use std::collections::BTreeMap;
+
 use fairlead::adapters::embedded::{Image, Registry};
 use fairlead::adapters::oci::RequestKind;
 use fairlead::model::Details;
 use oci_client::client::{Client, ClientConfig, ClientProtocol};
 use oci_client::secrets::RegistryAuth;
 
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use crate::support::faults::{Reply, Server, answer};
 use crate::support::ports::{World, described, platforms, shown};
 
 fn image(created: &str, wanted: &[&str]) -> Image {
@@ -145,4 +151,93 @@ async fn the_embedded_registry_speaks_to_other_clients() {
     let world = World::new(&[registry.host()]);
     assert!(world.tags(&format!("{}/demo/none", registry.host())).await.is_err());
     assert_eq!(world.counter.of(RequestKind::Tags), 1);
+}
+
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+
+/// What a registry serves below `a/b`: bodies with their types, by path.
+#[derive(Default)]
+struct Shelf(BTreeMap<String, (String, String)>);
+
+impl Shelf {
+    /// Puts something in below its digest, and gives its descriptor.
+    fn put(&mut self, kind: &str, media_type: &str, body: &Value) -> Value {
+        let body = body.to_string();
+        let hex: Vec<String> = Sha256::digest(&body).iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = hex.concat();
+        let descriptor = json!({ "mediaType": media_type, "digest": format!("sha256:{hex}"), "size": body.len() });
+        self.0.insert(format!("/v2/a/b/{kind}/sha256:{hex}"), (media_type.to_owned(), body));
+        descriptor
+    }
+
+    fn image(&mut self, created: &str) -> Value {
+        let config = self.put("blobs", CONFIG, &json!({ "created": created, "os": "linux", "architecture": "amd64" }));
+        self.put("manifests", MANIFEST, &json!({ "schemaVersion": 2, "config": config, "layers": [] }))
+    }
+
+    fn index(&mut self, entries: &[Value]) -> Value {
+        self.put("manifests", INDEX, &json!({ "schemaVersion": 2, "manifests": entries }))
+    }
+
+    fn tag(&mut self, tag: &str, descriptor: &Value) {
+        let path = |reference: &str| format!("/v2/a/b/manifests/{reference}");
+        let digest = descriptor["digest"].as_str().expect("a descriptor has a digest");
+        let content = self.0[&path(digest)].clone();
+        self.0.insert(path(tag), content);
+    }
+
+    async fn serve(self) -> Server {
+        Server::start(move |_, seen| match self.0.get(&seen.target) {
+            Some((media_type, body)) => Reply::Send(answer(200, &[("content-type", media_type)], body)),
+            None => Reply::Send(answer(404, &[], "")),
+        })
+        .await
+    }
+}
+
+#[tokio::test]
+async fn an_index_in_an_index_is_looked_into_once_and_what_is_missing_is_left_out() {
+    let mut shelf = Shelf::default();
+    let (first, second) = (shelf.image("2026-01-01T00:00:00Z"), shelf.image("2026-02-02T00:00:00Z"));
+    let missing = json!({ "mediaType": MANIFEST, "digest": format!("sha256:{}", "0".repeat(64)), "size": 1 });
+    let deepest = shelf.index(std::slice::from_ref(&second));
+    let inner = shelf.index(&[first, deepest.clone()]);
+    let outer = shelf.index(&[second, inner, missing.clone()]);
+    let hollow = shelf.index(&[missing]);
+    let too_deep = shelf.index(&[deepest]);
+    let too_deep = shelf.index(&[too_deep]);
+    for (tag, descriptor) in [("outer", &outer), ("hollow", &hollow), ("too-deep", &too_deep)] {
+        shelf.tag(tag, descriptor);
+    }
+    let server = shelf.serve().await;
+    let world = World::new(&[server.host()]);
+    let found = world.dates(&format!("{}/a/b", server.host()), &["outer", "hollow", "too-deep"], &[]).await;
+    insta::assert_snapshot!(described(&found.expect("the images are read")), @"
+    outer: linux/amd64 2026-02-02T00:00:00Z linux/amd64 2026-01-01T00:00:00Z
+    hollow: an index without an image for any platform
+    too-deep: an index without an image for any platform
+    ");
+}
+
+#[tokio::test]
+async fn a_configuration_that_does_not_match_its_digest_is_refused_and_a_missing_one_is_said() {
+    let mut shelf = Shelf::default();
+    let image = shelf.image("2026-01-01T00:00:00Z");
+    let missing = json!({ "mediaType": CONFIG, "digest": format!("sha256:{}", "0".repeat(64)), "size": 1 });
+    let hollow = shelf.put("manifests", MANIFEST, &json!({ "schemaVersion": 2, "config": missing, "layers": [] }));
+    shelf.tag("changed", &image);
+    shelf.tag("hollow", &hollow);
+    for (path, (_, body)) in &mut shelf.0 {
+        if path.contains("/blobs/") {
+            *body = body.replace("2026", "2027");
+        }
+    }
+    let server = shelf.serve().await;
+    let (world, name) = (World::new(&[server.host()]), format!("{}/a/b", server.host()));
+    let error = world.dates(&name, &["changed"], &[]).await.err().map(|error| error.to_string()).unwrap_or_default();
+    insta::assert_snapshot!(error.replace(server.host(), "HOST"), @"cannot read `HOST/a/b:changed`: the image configuration does not match its digest `sha256:c3eea8a59bf8f4681f88b39075d8ca428ae72ef9cfa1b49e226dcbaae1b6f75f`");
+    let found = world.dates(&name, &["hollow"], &[]).await.expect("the manifest is read");
+    insta::assert_snapshot!(described(&found), @"hollow: a part of it is missing in the registry");
 }

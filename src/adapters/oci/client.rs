@@ -30,6 +30,13 @@ const KEPT_UNUSED: Duration = Duration::from_secs(24 * 3600);
 /// - What was read with one login is never shown to a question with another, nor to one without.
 /// - A question with a pull secret is asked with its login or not at all.
 /// - No error, log or `Debug` shows a password, a token, a header or a query.
+///
+/// # Caveats
+///
+/// - Where build dates are asked for, a tag that is known is not resolved anew each time: twenty of those asked for are, the
+///   least recently resolved first. A tag that was moved is noticed late where there are many; where digests alone are
+///   asked for, it is noticed at once.
+/// - Addresses are judged as they are written; a name that leads inside by DNS is followed.
 pub struct RegistryClient {
     settings: RegistrySettings,
     secrets: Arc<dyn Secrets>,

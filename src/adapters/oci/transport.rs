@@ -32,6 +32,7 @@ const MAXIMUM_RETRY_AFTER: Duration = Duration::from_secs(3600);
 /// What sends requests, for all registries.
 pub(super) struct Transport {
     http: reqwest::Client,
+    trusts_nobody: bool,
     timeouts: Timeouts,
     error_limit: usize,
     observer: Arc<dyn RequestObserver>,
@@ -87,13 +88,20 @@ impl Answer {
 
 impl Transport {
     pub(super) fn new(settings: &RegistrySettings, observer: Arc<dyn RequestObserver>) -> reqwest::Result<Self> {
-        let http = reqwest::Client::builder()
-            .user_agent(&settings.user_agent)
-            .connect_timeout(settings.timeouts.connect)
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            .build()?;
-        Ok(Self { http, timeouts: settings.timeouts, error_limit: settings.limits.error, observer })
+        let builder = || {
+            reqwest::Client::builder()
+                .user_agent(&settings.user_agent)
+                .connect_timeout(settings.timeouts.connect)
+                .redirect(reqwest::redirect::Policy::none())
+                .referer(false)
+        };
+        // A machine without CA certificates can still speak plain HTTP; over TLS it then trusts nobody, and says why.
+        let (http, trusts_nobody) = match builder().build() {
+            Ok(http) => (http, false),
+            Err(_) => (builder().tls_certs_only([]).build()?, true),
+        };
+        let (timeouts, error_limit) = (settings.timeouts, settings.limits.error);
+        Ok(Self { http, trusts_nobody, timeouts, error_limit, observer })
     }
 
     pub(super) fn avoided(&self, registry: &str) {
@@ -171,9 +179,17 @@ impl Transport {
         self.observer.observed(&host.name, request.kind, outcome, start.elapsed().as_secs_f64());
         match result {
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(Failure::of_request(&error, self.timeouts.connect)),
+            Ok(Err(error)) => Err(self.unanswered(&error)),
             Err(_) => Err(Failure::no_answer(self.timeouts.head)),
         }
+    }
+
+    fn unanswered(&self, error: &reqwest::Error) -> Failure {
+        let failure = Failure::of_request(error, self.timeouts.connect);
+        if self.trusts_nobody && failure.reason == Reason::TlsFailed {
+            return failure.with_hint("this machine has no CA certificates that can be read");
+        }
+        failure
     }
 
     async fn body(&self, request: &Request, mut response: reqwest::Response) -> Result<Answer, Failure> {
