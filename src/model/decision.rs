@@ -4,7 +4,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use super::{Digest, Pin, Reason, Tag};
+use super::{Closed, Digest, Pin, Reason, Tag};
 
 /// What selection needs to know beside candidates and rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct Situation {
     pub current: Option<Current>,
     /// A version that a person took back; nothing up to it is taken again.
     pub taken_back: Option<Tag>,
+    /// Why nothing may be written now; a move becomes a hold with this reason.
+    pub closed: Option<Closed>,
 }
 
 /// The version that a destination holds.
@@ -44,6 +46,8 @@ pub struct Decision {
     pub runner_up: Option<Tag>,
     /// How many candidates each filter removed.
     pub counts: Counts,
+    /// What else a person should know of it: a version that could not be compared, a better one that is still too young.
+    pub note: Option<String>,
 }
 
 /// What to do about one image.
@@ -122,6 +126,13 @@ impl Choice {
             (Pin::TagAndDigest, Some(digest)) => format!("{}@{digest}", self.tag),
             (Pin::Digest, Some(digest)) => digest.to_string(),
         }
+    }
+}
+
+impl Situation {
+    /// A situation in which nothing is in place, taken back or closed.
+    pub const fn new(now: Timestamp) -> Self {
+        Self { now, current: None, taken_back: None, closed: None }
     }
 }
 

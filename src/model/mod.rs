@@ -5,9 +5,13 @@
 
 mod application;
 mod candidate;
+mod comparison;
+mod constraint;
 mod decision;
 mod image;
 mod names;
+mod ordinal;
+mod pattern;
 mod plan;
 mod platform;
 mod policy;
@@ -15,12 +19,18 @@ mod problem;
 mod reason;
 mod report;
 mod rule;
+mod schedule;
+mod version;
 
 pub use application::{Application, Helm, HelmParameter, Kustomize, Source, SourceKind, Sources};
 pub use candidate::{Candidate, Details, Known, Listing};
+pub use comparison::{ConstraintError, InvalidConstraint, Operator};
+pub use constraint::{Fit, PartialVersion, VersionRange};
 pub use decision::{Choice, Counts, Current, Decision, Outcome, Situation, Verdict};
 pub use image::{Digest, ImageReference, InvalidDigest, InvalidImage, InvalidTag, Repository, Tag};
 pub use names::{ApplicationId, PolicyId};
+pub use ordinal::{Bounds, CalendarVersion, Number, Ordinal};
+pub use pattern::{InvalidPattern, TagExtractor, TagGlob, TagPattern};
 pub use plan::{ApplicationPlan, Edit, Node, Operation, Pointer, Step};
 pub use platform::{InvalidPlatform, Platform};
 pub use policy::{
@@ -29,4 +39,6 @@ pub use policy::{
 pub use problem::Problem;
 pub use reason::{Reason, Severity};
 pub use report::{ImageReport, Report, State};
-pub use rule::{Pin, Rule, Strategy};
+pub use rule::{Allow, Constraint, Ignore, Pin, Rule, Strategy};
+pub use schedule::{Closed, Schedule, Window};
+pub use version::LooseVersion;
