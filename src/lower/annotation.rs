@@ -19,7 +19,8 @@ pub(super) const STRATEGIES: &[(&str, Strategy)] = &[
 pub fn strategy(text: &str) -> Option<Strategy> {
     let text = text.trim();
     let policy = Strategy::ALL.iter().find(|strategy| strategy.as_str().eq_ignore_ascii_case(text)).copied();
-    policy.or_else(|| STRATEGIES.iter().find(|(word, _)| word.eq_ignore_ascii_case(text)).map(|(_, strategy)| *strategy))
+    policy
+        .or_else(|| STRATEGIES.iter().find(|(word, _)| word.eq_ignore_ascii_case(text)).map(|(_, strategy)| *strategy))
 }
 
 /// What the text of an `allow-tags` annotation means in a policy, and a note if it is not in its exact form.
@@ -33,9 +34,7 @@ pub fn allow_tags(text: &str) -> Result<(AllowTags, Option<Problem>), Problem> {
         return Ok((any, None));
     }
     match text.split_once(':') {
-        Some((function, expression)) if function.trim().eq_ignore_ascii_case("regexp") => {
-            Ok((regex(expression), None))
-        }
+        Some((function, expression)) if function.trim().eq_ignore_ascii_case("regexp") => Ok((regex(expression), None)),
         Some((function, expression)) if is_word(function) => {
             let message = format!("there is no function `{function}` for allow-tags");
             Err(Problem::new(Reason::InvalidPattern, message).hint(format!("did you mean `regexp:{expression}`?")))

@@ -84,7 +84,9 @@ fn by_other_order(strategy: Strategy, text: &str, dialect: Dialect) -> Result<Lo
         return versions(text, OTHER_ORDER_HINT).map(certain);
     }
     match text.parse::<VersionRange>() {
-        Ok(range) if range.has_wildcard() || text.trim().contains([' ', ',']) => Ok(certain(Constraint::Versions(range))),
+        Ok(range) if range.has_wildcard() || text.trim().contains([' ', ',']) => {
+            Ok(certain(Constraint::Versions(range)))
+        }
         _ => {
             let message = format!("`{text}` is no range, so under this strategy it leaves out no tag");
             let note = Problem::new(Reason::AmbiguousText, message);
@@ -111,5 +113,6 @@ fn wrong(error: &InvalidConstraint, hint: &str) -> Problem {
 const VERSIONS_HINT: &str = "write a range such as `~1.2`, `^1`, `>=1.2 <2.0` or `1.2 - 1.4`";
 const CALENDAR_HINT: &str = "write bounds such as `2024`, `>=2024.01 <2025` or `2024.01 - 2024.06`";
 const NUMBERS_HINT: &str = "write bounds such as `>=100 <200`";
-const OTHER_ORDER_HINT: &str = "a constraint here is a range of semantic versions such as `~1.2`; to pick tags by their text, use allowTags";
+const OTHER_ORDER_HINT: &str =
+    "a constraint here is a range of semantic versions such as `~1.2`; to pick tags by their text, use allowTags";
 const IGNORE_HINT: &str = "write a glob such as `*-rc*`, a version such as `1.0`, or a range such as `>=2.0`";

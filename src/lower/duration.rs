@@ -104,7 +104,23 @@ mod tests {
 
     #[test]
     fn other_texts_are_no_durations() {
-        for text in ["", " ", "5", "m", "5x", "5 m", "-5m", "1h30", "1..5h", ".5h", "5.h", "1H", "５m", "1µs", "99999999999999999999h"] {
+        for text in [
+            "",
+            " ",
+            "5",
+            "m",
+            "5x",
+            "5 m",
+            "-5m",
+            "1h30",
+            "1..5h",
+            ".5h",
+            "5.h",
+            "1H",
+            "５m",
+            "1µs",
+            "99999999999999999999h",
+        ] {
             assert!(duration(text).is_err(), "{text}");
         }
     }

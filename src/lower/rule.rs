@@ -1,7 +1,9 @@
 //! Rules: how the version of an image is picked.
 
 use crate::api::{AllowTags, RuleSpec};
-use crate::model::{Allow, Constraint, Ignore, Pin, Platform, Problem, Reason, Rule, Strategy, TagGlob};
+use crate::model::{
+    Allow, Constraint, Ignore, InvalidPattern, Pin, Platform, Problem, Reason, Rule, Strategy, TagGlob,
+};
 
 use super::annotation;
 use super::constraint::{constraint, ignore};
@@ -138,7 +140,9 @@ impl<'a> Reader<'a> {
         for (index, text) in value.iter().enumerate() {
             let text = text.trim();
             if !text.is_empty() {
-                entries.extend(self.note(ignore(strategy, text).map_err(|problem| problem.at(format!("{place}[{index}]")))));
+                entries.extend(
+                    self.note(ignore(strategy, text).map_err(|problem| problem.at(format!("{place}[{index}]")))),
+                );
             }
         }
         entries
@@ -161,9 +165,8 @@ impl<'a> Reader<'a> {
 
     fn minimum_age(&mut self) -> Option<std::time::Duration> {
         let Placed { value, place } = self.field("minimumAge", |spec| spec.minimum_age.as_deref())?;
-        let age = duration(value).map_err(|error| {
-            Problem::new(Reason::InvalidDuration, error.to_string()).at(place).hint(duration::HINT)
-        });
+        let age = duration(value)
+            .map_err(|error| Problem::new(Reason::InvalidDuration, error.to_string()).at(place).hint(duration::HINT));
         self.note(age).filter(|age| !age.is_zero())
     }
 
@@ -178,7 +181,9 @@ impl<'a> Reader<'a> {
             Some(Pin::Tag) if digest && self.image.pin.is_none() => Ok(Pin::TagAndDigest),
             Some(Pin::Tag) if digest => {
                 let message = "pin `Tag` contradicts strategy `Digest`, which writes a digest";
-                Err(Problem::new(Reason::InvalidStrategy, message).at(place).hint("write TagAndDigest, or leave it out"))
+                Err(Problem::new(Reason::InvalidStrategy, message)
+                    .at(place)
+                    .hint("write TagAndDigest, or leave it out"))
             }
             Some(pin) => Ok(pin),
             None => {
@@ -208,9 +213,10 @@ fn unknown_strategy(text: &str, dialect: Dialect) -> Problem {
 
 fn allow(tags: &AllowTags, place: &str, dialect: Dialect) -> Result<Allow, Problem> {
     let AllowTags { any, regex, extract } = tags;
-    let wrong = |error: crate::model::InvalidPattern, field: &str, hint: &str| {
+    let wrong = |error: InvalidPattern, field: &str, hint: &str| {
         // An annotation has no fields of its own below `allow-tags`.
         let place = if dialect == Dialect::Policy { format!("{place}.{field}") } else { place.to_owned() };
+        let hint = if matches!(error, InvalidPattern::TooLarge { .. }) { "repeat less, or less often" } else { hint };
         Problem::new(Reason::InvalidPattern, error.to_string()).at(place).hint(hint)
     };
     match (any.unwrap_or(false), regex, extract) {
@@ -238,7 +244,7 @@ const EXTRACT_HINT: &str = "name the part to compare, for example `^v(?P<version
 
 /// A glob, or why it is none.
 pub(super) fn glob(text: &str) -> Result<TagGlob, Problem> {
-    text.parse().map_err(|error: crate::model::InvalidPattern| {
+    text.parse().map_err(|error: InvalidPattern| {
         let problem = Problem::new(Reason::InvalidPattern, error.to_string());
         problem.hint("`*`, `?` and `[a-z]` are special; a `\\` in front makes them literal")
     })

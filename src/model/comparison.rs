@@ -76,6 +76,8 @@ impl Written<'_> {
 }
 
 const MAXIMUM_LENGTH: usize = 1024;
+/// How much of a text that is too long is repeated.
+const SHOWN: usize = 32;
 
 const OPERATORS: &[(&str, Operator)] = &[
     ("!=", Operator::NotEqual),
@@ -98,7 +100,8 @@ pub(super) fn parse<'a, T>(
 ) -> Result<Vec<Vec<T>>, InvalidConstraint> {
     let wrong = |cause| InvalidConstraint { text: text.to_owned(), cause };
     if text.len() > MAXIMUM_LENGTH {
-        return Err(wrong(ConstraintError::TooLong(text.chars().count())));
+        let start = text.chars().take(SHOWN).chain(['…']).collect();
+        return Err(InvalidConstraint { text: start, cause: ConstraintError::TooLong(text.chars().count()) });
     }
     if text.trim().is_empty() {
         return Err(wrong(ConstraintError::Empty));
@@ -125,7 +128,10 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn group<T>(mut self, read: &impl Fn(&Written<'a>) -> Result<T, ConstraintError>) -> Result<Vec<T>, ConstraintError> {
+    fn group<T>(
+        mut self,
+        read: &impl Fn(&Written<'a>) -> Result<T, ConstraintError>,
+    ) -> Result<Vec<T>, ConstraintError> {
         let mut comparisons = Vec::new();
         loop {
             self.skip_blanks();

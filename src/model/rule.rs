@@ -3,7 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{Bounds, CalendarVersion, Number, PartialVersion, Platform, Tag, TagExtractor, TagGlob, TagPattern, VersionRange};
+use super::{
+    Bounds, CalendarVersion, Number, PartialVersion, Platform, Tag, TagExtractor, TagGlob, TagPattern, VersionRange,
+};
 
 /// How the candidates are ordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

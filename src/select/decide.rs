@@ -150,7 +150,9 @@ fn uncompared(context: &Context<'_>, entry: &Entry<'_>) -> Option<String> {
     let strategy = context.rule.strategy;
     let tag = &entry.candidate.tag;
     Some(match current.tag {
-        Some(current) => format!("`{current}` has no place in the order of {strategy}; `{tag}` is taken without a comparison"),
+        Some(current) => {
+            format!("`{current}` has no place in the order of {strategy}; `{tag}` is taken without a comparison")
+        }
         None => format!("no listed tag is known to have the present digest; `{tag}` is taken without a comparison"),
     })
 }

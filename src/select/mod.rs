@@ -47,6 +47,3 @@ pub fn verdicts(rule: &Rule, listing: &Listing, situation: &Situation) -> Vec<Ve
     let decision = decide::decide(&context, listing, &survey);
     verdict::verdicts(&context, listing, &decision)
 }
-
-#[cfg(test)]
-mod tests;

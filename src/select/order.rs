@@ -132,12 +132,7 @@ pub(super) fn part<'a>(allow: &Allow, tag: &'a Tag) -> Option<&'a str> {
 }
 
 /// The place of a tag in the order, without regard to the constraint. Details of `None` are those of an unlisted tag.
-pub(super) fn key<'a>(
-    rule: &Rule,
-    part: &'a str,
-    tag: &Tag,
-    details: Option<&Details>,
-) -> Result<(Key<'a>, u8), Loss> {
+pub(super) fn key<'a>(rule: &Rule, part: &'a str, tag: &Tag, details: Option<&Details>) -> Result<(Key<'a>, u8), Loss> {
     match rule.strategy {
         Strategy::SemVer => versions::key(part),
         Strategy::NewestBuild => newest_build::key(rule, details.unwrap_or(&Details::Unknown)),

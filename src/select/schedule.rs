@@ -2,7 +2,7 @@
 
 use jiff::civil::{Date, Time};
 use jiff::tz::{Disambiguation, TimeZone};
-use jiff::{Timestamp, ToSpan, Zoned};
+use jiff::{SignedDuration, Timestamp, ToSpan, Zoned};
 
 use crate::model::{Closed, Reason, Schedule, Window};
 
@@ -15,10 +15,13 @@ pub fn closed(schedule: &Schedule, now: Timestamp) -> Option<Closed> {
     if spans.open_at(now) {
         return None;
     }
-    let until = spans.boundaries().into_iter().filter(|boundary| *boundary > now).find(|time| spans.open_at(*time));
+    let horizon = now.checked_add(SignedDuration::from_hours(24 * DAYS_AHEAD)).unwrap_or(Timestamp::MAX);
+    let mut ahead = spans.boundaries().into_iter().filter(|boundary| now < *boundary && *boundary < horizon);
+    let until = ahead.find(|time| spans.open_at(*time));
     let zone = schedule.windows.first().map_or(TimeZone::UTC, |window| window.zone.clone());
     let when = until.map(|until| until.to_zoned(zone).strftime("%a %Y-%m-%d %H:%M %Z").to_string());
-    let now_is = if spans.closed.iter().any(|span| span.holds(now)) { "in a closed window" } else { "outside of the open windows" };
+    let in_closed = spans.closed.iter().any(|span| span.holds(now));
+    let now_is = if in_closed { "in a closed window" } else { "outside of the open windows" };
     let message = match when {
         Some(when) => format!("now is {now_is} of the schedule; it opens {when}"),
         None => format!("now is {now_is} of the schedule, and it does not open within {DAYS_AHEAD} days"),
@@ -76,7 +79,7 @@ impl Spans {
 /// hour that they repeat a window starts in the first one, an open window ends in the first, a closed one in the second.
 fn occurrences(window: &Window, now: Timestamp) -> Vec<Span> {
     let today = now.to_zoned(window.zone.clone()).date();
-    let days = (-2..=DAYS_AHEAD).filter_map(|offset| today.checked_add(offset.days()).ok());
+    let days = (-2..=DAYS_AHEAD + 2).filter_map(|offset| today.checked_add(offset.days()).ok());
     let on_day = |day: &Date| window.days.is_empty() || window.days.contains(&day.weekday());
     let end_choice = if window.opens { Disambiguation::Compatible } else { Disambiguation::Later };
     let span = |day: Date| {

@@ -154,9 +154,7 @@ fn ignored(rule: &Rule, tag: &Tag, key: Option<&Key<'_>>) -> Result<(), Loss> {
     };
     let hit = rule.ignore.iter().position(|ignore| match ignore {
         Ignore::Glob(glob) => glob.matches(tag.as_str()),
-        Ignore::Under(partial, text) => {
-            text == tag.as_str() || version.is_some_and(|version| partial.covers(version))
-        }
+        Ignore::Under(partial, text) => text == tag.as_str() || version.is_some_and(|version| partial.covers(version)),
         Ignore::Versions(range) => version.is_some_and(|version| range.covers(version)),
     });
     hit.map_or(Ok(()), |index| Err(Loss::Ignored(index)))

@@ -27,7 +27,7 @@ fn passed(entry: &Entry<'_>, survey: &Survey<'_>, decision: &Decision) -> (Reaso
         let message = if entry.is_same_version(winner) && entry.rank(winner).is_gt() {
             format!("`{tag}` is the same version as `{best}`, which is in place and stays")
         } else if entry.is_same_version(winner) {
-            format!("`{tag}` is the same version as `{best}`, which is written more exactly")
+            format!("`{tag}` is the same version as `{best}`, which goes first by its text")
         } else {
             format!("`{best}` is higher")
         };
