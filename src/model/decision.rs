@@ -112,7 +112,7 @@ pub struct Counts {
 pub struct Verdict {
     /// The candidate.
     pub tag: Tag,
-    /// The word for it; [`Reason::Chosen`] for the winner alone.
+    /// The word for it; [`Reason::Chosen`] for the winner alone, and the reason of the hold for a winner that is held.
     pub reason: Reason,
     /// One sentence for people.
     pub message: String,

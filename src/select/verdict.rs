@@ -36,8 +36,8 @@ fn passed(entry: &Entry<'_>, survey: &Survey<'_>, decision: &Decision) -> (Reaso
     match &decision.outcome {
         Outcome::Undecided { reason, .. } => (*reason, "the highest so far, in a list that is not complete".to_owned()),
         Outcome::NeedDetails(_) => (Reason::Chosen, "the highest so far; its details are not known yet".to_owned()),
-        Outcome::Hold { message, choice, .. } if choice.tag == *tag => {
-            (Reason::Chosen, format!("the highest that passes the rule, but held: {message}"))
+        Outcome::Hold { reason, message, choice, .. } if choice.tag == *tag => {
+            (*reason, format!("the highest that passes the rule, but held: {message}"))
         }
         Outcome::Move(_) | Outcome::Stay(_) | Outcome::Hold { .. } | Outcome::Nothing { .. } => {
             (Reason::Chosen, "the highest that passes the rule".to_owned())

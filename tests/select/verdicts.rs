@@ -36,7 +36,7 @@ fn sentences_of_other_strategies() {
         "#);
     insta::assert_snapshot!(explained("Numeric; extract=^b(?P<n>.*)$", "b7 b8 7 bx", &situation("b9")), @r#"
         b7: Outranked: `b8` is higher
-        b8: Chosen: the highest that passes the rule, but held: `b8` is lower than `b9`, which is in place; `allowDowngrade: true` lets it pass
+        b8: WouldGoBackwards: the highest that passes the rule, but held: `b8` is lower than `b9`, which is in place; `allowDowngrade: true` lets it pass
         7: NotAllowed: `^b(?P<n>.*)$` extracts nothing from `7`
         bx: NotAVersion: `bx` is not a build number
         "#);
@@ -71,6 +71,6 @@ fn sentences_of_holds() {
         "#);
     insta::assert_snapshot!(explained("", "1.0 1.1", &suspended("1.0")), @r#"
         1.0: Outranked: `1.1` is higher
-        1.1: Chosen: the highest that passes the rule, but held: the policy is suspended
+        1.1: Suspended: the highest that passes the rule, but held: the policy is suspended
         "#);
 }
