@@ -45,11 +45,11 @@ const HALF: usize = 20;
 impl CalendarVersion {
     /// The version, and how many numbers were written of it; `None` when `text` is no calendar version.
     pub fn parse(text: &str) -> Option<(Self, u8)> {
-        let (version, written) = Self::read(text)?;
-        (written.has_month && !(written.dashed && !written.has_third)).then_some((version, written.numbers))
+        let (version, depth, numbers) = Self::read(text)?;
+        (!matches!(depth, Depth::Year | Depth::DashedMonth)).then_some((version, numbers))
     }
 
-    fn read(text: &str) -> Option<(Self, Written4)> {
+    fn read(text: &str) -> Option<(Self, Depth, u8)> {
         let text = text.strip_prefix('v').unwrap_or(text);
         let mut numbers: [(&str, u8); 4] = [("", b' '); 4];
         let mut count = 0;
@@ -69,65 +69,51 @@ impl CalendarVersion {
     }
 
     /// `YYYYMMDD` with a counter, or without.
-    fn compact(numbers: &[(&str, u8)]) -> Option<(Self, Written4)> {
+    fn compact(numbers: &[(&str, u8)]) -> Option<(Self, Depth, u8)> {
         let date = numbers.first()?.0;
         let (year, month, day) = (year(&date[..4])?, month(&date[4..6])?, day(&date[6..])?);
-        let fourth = match numbers {
-            [_] => 0,
-            [_, (counter, _)] => counter.parse().ok()?,
-            _ => return None,
-        };
-        let written = Written4 {
-            numbers: if numbers.len() == 1 { 3 } else { 4 },
-            dashed: false,
-            has_month: true,
-            has_third: true,
-            has_fourth: numbers.len() == 2,
-        };
-        Some((Self { year, month, third: day, fourth }, written))
+        let version = Self { year, month, third: day, fourth: 0 };
+        match numbers {
+            [_] => Some((version, Depth::Third, 3)),
+            [_, (counter, _)] => Some((Self { fourth: counter.parse().ok()?, ..version }, Depth::Fourth, 4)),
+            _ => None,
+        }
     }
 
-    fn separated(numbers: &[(&str, u8)]) -> Option<(Self, Written4)> {
-        let mut written = Written4 {
-            numbers: u8::try_from(numbers.len()).ok()?,
-            dashed: false,
-            has_month: numbers.len() > 1,
-            has_third: false,
-            has_fourth: false,
+    fn separated(numbers: &[(&str, u8)]) -> Option<(Self, Depth, u8)> {
+        let (first, rest) = numbers.split_first()?;
+        let written = u8::try_from(numbers.len()).ok()?;
+        let (year, short) = (year(first.0)?, first.0.len() == 2);
+        let Some(((second, separator), rest)) = rest.split_first() else {
+            return Some((Self { year, month: 0, third: 0, fourth: 0 }, Depth::Year, written)).filter(|_| !short);
         };
-        let year = year(numbers.first()?.0)?;
-        let short = numbers.first()?.0.len() == 2;
-        let mut version = Self { year, month: 0, third: 0, fourth: 0 };
-        let Some((second, separator)) = numbers.get(1) else { return Some((version, written)).filter(|_| !short) };
-        version.month = month(second)?;
-        written.dashed = *separator == b'-';
-        if written.dashed && short {
-            return None;
-        }
-        match (written.dashed, &numbers[2..]) {
-            (_, []) => {}
-            (false, [(counter, b'-')]) => {
-                (version.fourth, written.has_fourth) = (counter.parse().ok()?, true);
-            }
-            (false, [(third, _)]) => (version.third, written.has_third) = (third.parse().ok()?, true),
-            (true, [(third, b'-')]) => (version.third, written.has_third) = (day(third)?, true),
-            (dashed, [(third, between), (counter, _)]) if (*between == b'-') == dashed => {
-                (version.third, written.has_third) = (day(third)?, true);
-                (version.fourth, written.has_fourth) = (counter.parse().ok()?, true);
+        let dashed = *separator == b'-';
+        let version = Self { year, month: month(second)?, third: 0, fourth: 0 };
+        let (version, depth) = match (dashed, rest) {
+            (true, _) if short => return None,
+            (true, []) => (version, Depth::DashedMonth),
+            (false, []) => (version, Depth::Month),
+            (false, [(counter, b'-')]) => (Self { fourth: counter.parse().ok()?, ..version }, Depth::Fourth),
+            (false, [(third, _)]) => (Self { third: third.parse().ok()?, ..version }, Depth::Third),
+            (true, [(third, b'-')]) => (Self { third: day(third)?, ..version }, Depth::Third),
+            (_, [(third, between), (counter, _)]) if (*between == b'-') == dashed => {
+                (Self { third: day(third)?, fourth: counter.parse().ok()?, ..version }, Depth::Fourth)
             }
             _ => return None,
-        }
-        Some((version, written))
+        };
+        Some((version, depth, written))
     }
 }
 
-/// What was written of a calendar version.
-struct Written4 {
-    numbers: u8,
-    dashed: bool,
-    has_month: bool,
-    has_third: bool,
-    has_fourth: bool,
+/// How far a calendar version is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Depth {
+    Year,
+    Month,
+    /// `YYYY-MM`, which is a bound and no version.
+    DashedMonth,
+    Third,
+    Fourth,
 }
 
 fn year(text: &str) -> Option<u16> {
@@ -152,12 +138,12 @@ impl Ordinal for CalendarVersion {
     const PLURAL: &'static str = "calendar versions";
 
     fn span(text: &str) -> Option<(Self, Self)> {
-        let (first, written) = Self::read(text)?;
+        let (first, depth, _) = Self::read(text)?;
         let last = Self {
             year: first.year,
-            month: if written.has_month { first.month } else { u8::MAX },
-            third: if written.has_third || written.has_fourth { first.third } else { u64::MAX },
-            fourth: if written.has_fourth { first.fourth } else { u64::MAX },
+            month: if depth > Depth::Year { first.month } else { u8::MAX },
+            third: if depth >= Depth::Third { first.third } else { u64::MAX },
+            fourth: if depth == Depth::Fourth { first.fourth } else { u64::MAX },
         };
         Some((first, last))
     }

@@ -124,31 +124,31 @@ impl FromStr for TagExtractor {
 impl TagGlob {
     /// Whether the glob describes all of `tag`. Takes at most time proportional to glob times tag.
     pub fn matches(&self, tag: &str) -> bool {
-        let (mut token, mut rest) = (0, tag);
+        let (mut at, mut rest) = (0, tag);
         let mut star: Option<(usize, &str)> = None;
         while let Some(symbol) = rest.chars().next() {
             let after = &rest[symbol.len_utf8()..];
-            match self.tokens.get(token) {
+            match self.tokens.get(at) {
                 Some(Token::Star) => {
-                    star = Some((token, rest));
-                    token += 1;
+                    star = Some((at, rest));
+                    at += 1;
                 }
                 Some(other) if other.takes(symbol) => {
-                    token += 1;
+                    at += 1;
                     rest = after;
                 }
                 _ => {
                     // Let the last star take one character more, and try again behind it.
-                    let Some((at, taken)) = star else { return false };
+                    let Some((star_at, taken)) = star else { return false };
                     let Some(next) = taken.chars().next() else { return false };
                     let shorter = &taken[next.len_utf8()..];
-                    star = Some((at, shorter));
-                    token = at + 1;
+                    star = Some((star_at, shorter));
+                    at = star_at + 1;
                     rest = shorter;
                 }
             }
         }
-        self.tokens[token..].iter().all(|token| *token == Token::Star)
+        self.tokens[at..].iter().all(|token| *token == Token::Star)
     }
 
     /// The glob's text.

@@ -121,10 +121,9 @@ fn read<'a>(rule: &Rule, candidate: &'a Candidate) -> Result<Entry<'a>, Loss> {
         Key::Built(_) | Key::Followed => {}
     }
     match &candidate.details {
-        Details::Unknown => {}
         Details::NotAnImage(_) => return Err(Loss::NotAnImage),
         Details::Known(known) if rule.needs_details() => platform(rule, known)?,
-        Details::Known(_) => {}
+        Details::Known(_) | Details::Unknown => {}
     }
     Ok(Entry { key, specificity, candidate })
 }
