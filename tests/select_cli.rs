@@ -1,6 +1,6 @@
 //! `fairlead select`, as a person runs it.
 #![cfg(feature = "operator")]
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, missing_docs)]
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -144,6 +144,10 @@ fn json_has_one_shape() {
           ]
         }
         "#);
+}
+
+#[test]
+fn a_rule_that_cannot_be_used_prints_its_problems_in_the_same_shape() {
     let (code, answer) = json(&["--strategy", "Semver", "--constraint", ">>1"], "1.0.0\n");
     assert_eq!(code, 2);
     insta::assert_snapshot!(format!("{answer:#}"), @r#"

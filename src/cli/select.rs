@@ -106,6 +106,7 @@ enum TagsError {
 }
 
 /// Runs the command, and tells the exit code.
+#[allow(clippy::disallowed_methods, reason = "offline and at once: the time is read here, unless it is given")]
 pub fn run(args: &Args) -> ExitCode {
     let (rule, problems) = rule(args);
     let Some(rule) = rule else {
@@ -196,6 +197,7 @@ fn current(text: &str) -> Result<Current, String> {
     Ok(Current { tag, digest })
 }
 
+#[allow(clippy::disallowed_methods, reason = "the one file that a person names on the command line")]
 fn read(path: &Path) -> Result<String, TagsError> {
     let unreadable = |cause| TagsError::Unreadable { place: path.display().to_string(), cause };
     if path == Path::new("-") {

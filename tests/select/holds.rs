@@ -109,6 +109,10 @@ fn young_images_wait_and_older_ones_go_meanwhile() {
     ] {
         check("age=24h", tags, current, expected);
     }
+}
+
+#[test]
+fn the_age_is_that_of_the_image_behind_the_tag() {
     for (rule, tags, current, expected) in [
         (
             "NewestBuild; age=24h",

@@ -168,7 +168,7 @@ fn a_constraint_of_a_policy_always_filters() {
 }
 
 #[test]
-fn messages_quote_the_text_and_say_what_to_do() {
+fn messages_about_strategies_and_pins_name_the_word_that_was_meant() {
     let policy = |text: &str| problems(text, Dialect::Policy);
     let annotation = |text: &str| problems(text, Dialect::Annotation);
     insta::assert_snapshot!(policy("semver"), @r#"
@@ -195,6 +195,24 @@ fn messages_quote_the_text_and_say_what_to_do() {
         unusable
         InvalidStrategy: spec.images[0].strategy: there is no strategy `random`; write one of semver, newest-build, alphabetical, digest, calver, numeric, latest, name
         "#);
+    insta::assert_snapshot!(policy("pin=digest"), @r#"
+        unusable
+        InvalidStrategy: spec.images[0].pin: there is no pin `digest`; did you mean `Digest`?
+        "#);
+    insta::assert_snapshot!(policy("pin=none"), @r#"
+        unusable
+        InvalidStrategy: spec.images[0].pin: there is no pin `none`; write Tag, Digest or TagAndDigest
+        "#);
+    insta::assert_snapshot!(policy("Digest; constraint=latest; pin=Tag"), @r#"
+        unusable
+        InvalidStrategy: spec.images[0].pin: pin `Tag` contradicts strategy `Digest`, which writes a digest; write TagAndDigest, or leave it out
+        "#);
+}
+
+#[test]
+fn messages_about_constraints_mark_the_wrong_part() {
+    let policy = |text: &str| problems(text, Dialect::Policy);
+    let annotation = |text: &str| problems(text, Dialect::Annotation);
     insta::assert_snapshot!(policy("constraint=>=1.2 <<2"), @r#"
         unusable
         InvalidConstraint: spec.images[0].constraint: cannot read the constraint `>=1.2 <<2`: `<<2` at character 7 is not a version; write a range such as `~1.2`, `^1`, `>=1.2 <2.0` or `1.2 - 1.4`
@@ -223,6 +241,24 @@ fn messages_quote_the_text_and_say_what_to_do() {
         unusable
         InvalidConstraint: spec.images[0].constraint: cannot read the constraint `1.2`: `1.2` at character 1 is not a version; write bounds such as `>=100 <200`
         "#);
+    insta::assert_snapshot!(annotation("newest-build; constraint=latest"), @r#"
+        usable
+        AmbiguousText: spec.images[0].constraint: `latest` is no range, so under this strategy it leaves out no tag; NewestBuild compares all tags; to keep to some of them, use allow-tags
+        "#);
+    insta::assert_snapshot!(annotation("newest-build; constraint=1.2"), @r#"
+        usable
+        AmbiguousText: spec.images[0].constraint: `1.2` is no range, so under this strategy it leaves out no tag; write `~1.2` to filter by version
+        "#);
+    insta::assert_snapshot!(annotation("newest-build; constraint=~x.y"), @r#"
+        unusable
+        InvalidConstraint: spec.images[0].constraint: cannot read the constraint `~x.y`: `x.y` at character 2 is not a version; a constraint here is a range of semantic versions such as `~1.2`; to pick tags by their text, use allowTags
+        "#);
+}
+
+#[test]
+fn messages_about_patterns_platforms_and_ages_say_what_to_write() {
+    let policy = |text: &str| problems(text, Dialect::Policy);
+    let annotation = |text: &str| problems(text, Dialect::Annotation);
     insta::assert_snapshot!(policy("allow=^1(\\.2"), @r#"
         unusable
         InvalidPattern: spec.images[0].allowTags.regex: cannot read the regular expression `^1(\.2`: unclosed group; write RE2 syntax, for example `^1\.[0-9]+$`; look-around and back-references do not exist
@@ -262,30 +298,6 @@ fn messages_quote_the_text_and_say_what_to_do() {
     insta::assert_snapshot!(policy("age=5 days"), @r#"
         unusable
         InvalidDuration: spec.images[0].minimumAge: cannot read the duration `5 days`: `5 days` is not a number with a unit; write numbers with ms, s, m, h, d or w, for example `90s`, `1h30m` or `7d`
-        "#);
-    insta::assert_snapshot!(policy("pin=digest"), @r#"
-        unusable
-        InvalidStrategy: spec.images[0].pin: there is no pin `digest`; did you mean `Digest`?
-        "#);
-    insta::assert_snapshot!(policy("pin=none"), @r#"
-        unusable
-        InvalidStrategy: spec.images[0].pin: there is no pin `none`; write Tag, Digest or TagAndDigest
-        "#);
-    insta::assert_snapshot!(policy("Digest; constraint=latest; pin=Tag"), @r#"
-        unusable
-        InvalidStrategy: spec.images[0].pin: pin `Tag` contradicts strategy `Digest`, which writes a digest; write TagAndDigest, or leave it out
-        "#);
-    insta::assert_snapshot!(annotation("newest-build; constraint=latest"), @r#"
-        usable
-        AmbiguousText: spec.images[0].constraint: `latest` is no range, so under this strategy it leaves out no tag; NewestBuild compares all tags; to keep to some of them, use allow-tags
-        "#);
-    insta::assert_snapshot!(annotation("newest-build; constraint=1.2"), @r#"
-        usable
-        AmbiguousText: spec.images[0].constraint: `1.2` is no range, so under this strategy it leaves out no tag; write `~1.2` to filter by version
-        "#);
-    insta::assert_snapshot!(annotation("newest-build; constraint=~x.y"), @r#"
-        unusable
-        InvalidConstraint: spec.images[0].constraint: cannot read the constraint `~x.y`: `x.y` at character 2 is not a version; a constraint here is a range of semantic versions such as `~1.2`; to pick tags by their text, use allowTags
         "#);
     insta::assert_snapshot!(annotation("allow=^1"), @r#"
         usable

@@ -75,8 +75,8 @@ fn candidate(text: &str) -> Candidate {
 
 /// A digest that is known by a name.
 pub fn digest(name: &str) -> fairlead::model::Digest {
-    let hex: String = name.bytes().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex:0<64.64}").parse().unwrap()
+    let number = name.bytes().fold(0_u128, |sum, byte| sum.wrapping_mul(257).wrapping_add(u128::from(byte)));
+    format!("sha256:{number:064x}").parse().unwrap()
 }
 
 /// A day, or a day and a time, in UTC.
@@ -117,7 +117,7 @@ pub fn words(decision: &Decision) -> String {
         Outcome::Nothing { reason, .. } => format!("nothing {reason}"),
         Outcome::Undecided { reason, .. } => format!("undecided {reason}"),
         Outcome::NeedDetails(tags) => {
-            format!("need {}", tags.iter().map(|tag| tag.as_str()).collect::<Vec<_>>().join(" "))
+            format!("need {}", tags.iter().map(fairlead::model::Tag::as_str).collect::<Vec<_>>().join(" "))
         }
     }
 }
