@@ -53,7 +53,12 @@ pub(super) fn ignore(strategy: Strategy, text: &str) -> Result<Ignore, Problem> 
         return glob(text).map(Ignore::Glob);
     }
     if !range && let Some(version) = PartialVersion::parse(text) {
-        return Ok(Ignore::Under(version, text.to_owned()));
+        // `x` alone is a tag of that name, not every version.
+        return if version.is_limited() {
+            Ok(Ignore::Under(version, text.to_owned()))
+        } else {
+            glob(text).map(Ignore::Glob)
+        };
     }
     match text.parse::<VersionRange>() {
         Ok(versions) => Ok(Ignore::Versions(versions)),

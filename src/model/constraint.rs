@@ -129,6 +129,11 @@ impl PartialVersion {
         Some(Self { major, minor, patch, wildcard, floor })
     }
 
+    /// Whether it names some versions and not all.
+    pub const fn is_limited(&self) -> bool {
+        self.major.is_some()
+    }
+
     /// Whether `version` is this one, or lies under it; pre-releases of it too.
     pub fn covers(&self, version: &Version) -> bool {
         if self.patch.is_some() { *version == self.floor } else { self.same_line(version) }
