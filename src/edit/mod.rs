@@ -1,1 +1,5 @@
-//! To be written.
+//! Text and a change → text with every other byte as it was.
+//!
+//! Invariant: pure. No file, no clock, no log; a change that cannot be made exactly is refused.
+
+pub mod yaml;

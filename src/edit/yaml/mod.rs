@@ -1,0 +1,108 @@
+//! Changes YAML (and JSON) text by byte ranges.
+//!
+//! # Guarantees
+//! Comments, blank lines, anchors, quote style, line ends, byte order mark, document markers, key order and indentation
+//! stay as they are. After every operation the text is parsed again: the structural difference must be exactly the
+//! planned one, otherwise nothing is returned.
+//!
+//! # Caveats
+//! Refused, with the line: what an alias shares, what a merge key provides, mappings with a key twice, block scalars, and
+//! replacing a whole list or mapping.
+
+mod check;
+mod documents;
+mod find;
+mod scalar;
+mod splice;
+mod tree;
+mod write;
+
+use crate::model::{Operation, Pointer};
+
+pub use documents::{Document, documents};
+pub use scalar::reads_as_text;
+
+use tree::Parsed;
+
+/// Why a text was not changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EditError {
+    /// The text has fewer documents.
+    #[error("there is no document {number}; the file has {count}")]
+    NoDocument {
+        /// The number that was asked for, from 0.
+        number: usize,
+        /// How many documents there are.
+        count: usize,
+    },
+    /// The text cannot be parsed.
+    #[error("line {line}: {cause}")]
+    Unreadable {
+        /// The line, from 1.
+        line: usize,
+        /// The parser's words.
+        cause: String,
+    },
+    /// The text is not what the operations were planned on: read it anew and decide again.
+    #[error("line {line}: {cause}")]
+    Changed {
+        /// The line, from 1.
+        line: usize,
+        /// What differs.
+        cause: String,
+    },
+    /// The text is written in a way that cannot be changed without touching something else.
+    #[error("line {line}: {cause}")]
+    Refused {
+        /// The line, from 1.
+        line: usize,
+        /// What stands in the way.
+        cause: String,
+    },
+    /// The change would have touched something else; nothing was changed.
+    #[error("line {line}: changing `{place}` would change something else, too")]
+    NotLossless {
+        /// The line, from 1.
+        line: usize,
+        /// The place that was to be changed.
+        place: Pointer,
+    },
+}
+
+/// Applies `operations`, in order, to document `document` (from 0) of `text`; every other byte stays.
+///
+/// Documents are counted as [`documents`] does. A [`Operation::Replace`] by the value that is there already, read as what
+/// is meant, changes nothing.
+///
+/// # Errors
+/// [`EditError::Changed`] where a test fails or a place is not as expected; the rest as their names say. All or nothing.
+pub fn apply(text: &str, document: usize, operations: &[Operation]) -> Result<String, EditError> {
+    let all = documents(text);
+    let count = all.len();
+    let wanted = all.into_iter().nth(document).ok_or(EditError::NoDocument { number: document, count })?;
+    let Document { range, line } = wanted;
+    let mut body = text[range.clone()].to_owned();
+    for operation in operations {
+        let before = Parsed::new(&body, line)?;
+        let after = step(&before, operation)?;
+        body = after.unwrap_or(body);
+    }
+    Ok([&text[..range.start], &body, &text[range.end..]].concat())
+}
+
+/// The text after one operation; `None` when it asks for what is there already.
+fn step(before: &Parsed<'_>, operation: &Operation) -> Result<Option<String>, EditError> {
+    let (pointer, edits) = match operation {
+        Operation::Test(pointer, node) => return find::test(before, pointer, node).map(|()| None),
+        Operation::Replace(pointer, node) => (pointer, splice::replace(before, pointer, node)?),
+        Operation::Add(pointer, node) => (pointer, splice::add(before, pointer, node)?),
+    };
+    if edits.is_empty() {
+        return Ok(None);
+    }
+    let line = find::line(before, pointer);
+    let not_lossless = || EditError::NotLossless { line, place: pointer.clone() };
+    let text = splice::spliced(before.text, edits).ok_or_else(not_lossless)?;
+    let after = Parsed::new(&text, before.first_line).map_err(|_| not_lossless())?;
+    if check::differs_only_by(before, &after, operation) { Ok(Some(text)) } else { Err(not_lossless()) }
+}
