@@ -558,3 +558,56 @@ fn duration_schema(_: &mut SchemaGenerator) -> Schema {
 fn optional_duration_schema(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "nullable": true, "maxLength": 32, "pattern": DURATION_PATTERN })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admission(spec: &str) -> String {
+        let text = format!(
+            "apiVersion: fairlead.dev/v1alpha1\nkind: ImageUpdatePolicy\nmetadata: {{ name: web }}\nspec: {spec}\n"
+        );
+        let policy: ImageUpdatePolicy = serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        policy.validate_cel().map_or_else(|error| error.to_string(), |()| "accepted".to_owned())
+    }
+
+    #[test]
+    fn admission_refuses_contradictions() {
+        let images = |image: &str| admission(&format!("{{ applications: [{{ name: web }}], images: [{image}] }}"));
+        insta::assert_snapshot!(images("{ image: a/b }"), @"accepted");
+        insta::assert_snapshot!(images("{ alias: a, image: a/b }, { alias: b, image: a/b }, { image: c }, { image: c }"), @"accepted");
+        insta::assert_snapshot!(images("{ alias: a, image: a/b }, { alias: a, image: a/c }"), @"
+        1 validation error(s):
+          - spec.images: two images have the same alias
+        ");
+        insta::assert_snapshot!(images("{ image: a, strategy: Digest }"), @"
+        1 validation error(s):
+          - spec.images[0]: strategy Digest needs a constraint: the tag to follow, for example `constraint: latest`
+        ");
+        insta::assert_snapshot!(images("{ image: a, target: { helm: { tag: t }, kustomize: {} } }"), @"
+        1 validation error(s):
+          - spec.images[0].target: give at most one of helm, kustomize, plugin and file
+        ");
+        insta::assert_snapshot!(images("{ image: a, target: { helm: { spec: s, tag: t } } }"), @"
+        1 validation error(s):
+          - spec.images[0].target.helm: give either spec, or name and tag
+        ");
+        insta::assert_snapshot!(images("{ image: a, target: { source: { name: a, index: 1 } } }"), @"
+        1 validation error(s):
+          - spec.images[0].target.source: give exactly one of name, index, ref and chart
+        ");
+        insta::assert_snapshot!(images("{ image: a, allowTags: { any: true, regex: x } }"), @"
+        1 validation error(s):
+          - spec.images[0].allowTags: give exactly one of any, regex and extract
+        ");
+        insta::assert_snapshot!(admission("{ applications: [{}], images: [{ image: a }] }"), @r#"
+        1 validation error(s):
+          - spec.applications[0]: give a name, a selector, or both; `name: "*"` selects all
+        "#);
+        insta::assert_snapshot!(admission("{ applications: [{ name: a }], images: [{ image: a }], writeBack: { git: { branch: main } } }"), @"
+        1 validation error(s):
+          - spec: writeBack.git is only read with writeBack.method: Git
+        ");
+        insta::assert_snapshot!(admission("{ applications: [{ name: a }], images: [{ image: a }], writeBack: { method: Git, git: { branch: main } } }"), @"accepted");
+    }
+}

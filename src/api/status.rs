@@ -31,6 +31,21 @@ pub struct ImageUpdatePolicyStatus {
     /// One entry an Application and image, the interesting ones first, at most 200.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<ImageStatus>,
+    /// When Fairlead first saw a digest, for images with a minimum age; the newest 100.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub seen: Vec<SeenDigest>,
+}
+
+/// When Fairlead first saw a digest.
+#[derive(KubeSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SeenDigest {
+    /// The image's alias, or its repository.
+    pub image: String,
+    /// The digest.
+    pub digest: String,
+    /// When it was first seen; the minimum age counts from here.
+    pub first_seen: Time,
 }
 
 /// How many Applications and images there are, and how they fare.
@@ -38,18 +53,18 @@ pub struct ImageUpdatePolicyStatus {
 #[serde(rename_all = "camelCase")]
 pub struct StatusSummary {
     /// Applications that match.
-    pub applications: u32,
+    pub applications: i32,
     /// Images in them that the policy keeps up to date.
-    pub images: u32,
+    pub images: i32,
     /// Images that hold the version that the rule picks.
-    pub up_to_date: u32,
+    pub up_to_date: i32,
     /// Images for which a better version exists and is not taken yet.
-    pub pending: u32,
+    pub pending: i32,
     /// Images for which something failed.
-    pub failed: u32,
+    pub failed: i32,
     /// Entries that `images` has no room for.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub not_listed: u32,
+    #[serde(default)]
+    pub not_listed: i32,
 }
 
 /// What became of one image of one Application.
@@ -82,9 +97,9 @@ pub struct ImageStatus {
     /// The version that Fairlead wrote last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub written: Option<String>,
-    /// When Fairlead first saw the digest of the choice; the minimum age counts from here.
+    /// When a hold ends, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub first_seen: Option<Time>,
+    pub until: Option<Time>,
     /// A version that a person took back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_back: Option<HeldBack>,
@@ -109,15 +124,15 @@ pub enum ImageState {
 #[serde(rename_all = "camelCase")]
 pub struct DecisionRecord {
     /// Tags that the registry offers.
-    pub candidates: u32,
+    pub candidates: i32,
     /// Tags that passed the whole rule.
-    pub allowed: u32,
+    pub allowed: i32,
     /// The second best.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runner_up: Option<String>,
     /// How many tags each part of the rule left out.
     #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
-    pub removed: std::collections::BTreeMap<String, u32>,
+    pub removed: std::collections::BTreeMap<String, i32>,
 }
 
 /// A version that a person took back.
@@ -128,9 +143,4 @@ pub struct HeldBack {
     pub version: String,
     /// When that was noticed.
     pub since: Time,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
-fn is_zero(number: &u32) -> bool {
-    *number == 0
 }

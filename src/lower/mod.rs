@@ -1,13 +1,19 @@
 //! Users' text → model, with problems that point at that text. Pure and total: nothing here fails, asks or waits.
+//!
+//! A part that cannot be understood is left out and named; no default is put in its stead.
 
 pub mod annotation;
+mod application;
 mod constraint;
 pub mod docker_config;
 mod duration;
 mod nearest;
+mod policy;
 mod rule;
 mod schedule;
 
+pub use application::application;
 pub use duration::{InvalidDuration, duration};
+pub use policy::{Lowered, policy};
 pub use rule::{Dialect, rule};
 pub use schedule::schedule;

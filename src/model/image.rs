@@ -311,7 +311,7 @@ mod tests {
     #[test]
     fn every_way_to_be_wrong_has_its_sentence() {
         let message = |text: &str| {
-            text.parse::<ImageReference>().map(|image| format!("{image:?}")).unwrap_or_else(|error| error.to_string())
+            text.parse::<ImageReference>().map_or_else(|error| error.to_string(), |image| format!("{image:?}"))
         };
         insta::assert_snapshot!(message(""), @"the image has no name");
         insta::assert_snapshot!(message(":1.0"), @"the image has no name");

@@ -31,7 +31,7 @@ pub use image::{Digest, ImageReference, InvalidDigest, InvalidImage, InvalidTag,
 pub use names::{ApplicationId, PolicyId};
 pub use ordinal::{Bounds, CalendarVersion, Number, Ordinal};
 pub use pattern::{InvalidPattern, TagExtractor, TagGlob, TagPattern};
-pub use plan::{ApplicationPlan, Edit, Node, Operation, Pointer, Step};
+pub use plan::{ApplicationPlan, Edit, Guard, Node, Operation, Pointer, Step};
 pub use platform::{InvalidPlatform, Platform};
 pub use policy::{
     ApplicationMatcher, Glob, HelmTarget, Image, LabelSelector, Policy, Requirement, SecretRef, SourceSelector, Target,

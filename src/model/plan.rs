@@ -68,8 +68,19 @@ pub struct ApplicationPlan {
     pub uid: String,
     /// The version of the object that the plan was decided on.
     pub resource_version: String,
+    /// What the destination must still be for the plan to be written.
+    pub guard: Guard,
     /// The edits; never empty.
     pub edits: Vec<Edit>,
+}
+
+/// What the destination must still be for a plan to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guard {
+    /// The object in exactly the version that was decided on.
+    Version,
+    /// The same object, with the values that the plan tests; whatever else changes meanwhile.
+    Values,
 }
 
 impl Pointer {
@@ -123,6 +134,11 @@ impl Node {
 }
 
 impl ApplicationPlan {
+    /// Whether every value that the plan replaces is tested by it, so that the version of the object need not be.
+    pub fn tests_all(&self) -> bool {
+        self.operations().all(|operation| matches!(operation, Operation::Test(..) | Operation::Replace(..)))
+    }
+
     /// The operations of all edits, in order.
     pub fn operations(&self) -> impl Iterator<Item = &Operation> {
         self.edits.iter().flat_map(|edit| &edit.operations)

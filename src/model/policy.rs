@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{ApplicationId, ImageReference, PolicyId, Rule};
+use super::{ApplicationId, ImageReference, PolicyId, Rule, Schedule};
 
 /// A policy whose every text was understood.
 #[derive(Debug, Clone)]
@@ -26,6 +26,8 @@ pub struct Policy {
     pub applications: Vec<ApplicationMatcher>,
     /// Its images; those whose text could not be understood are left out and named in the problems.
     pub images: Vec<Image>,
+    /// When changes may be written; `None`: always.
+    pub schedule: Option<Schedule>,
 }
 
 /// One image of a policy.
@@ -126,6 +128,13 @@ pub enum Requirement {
 /// A glob over names: `*` any run of characters, `?` one character; everything else is itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Glob(String);
+
+/// `image.name` and `image.tag`, the chart convention that argocd-image-updater assumes as well.
+impl Default for HelmTarget {
+    fn default() -> Self {
+        Self::NameAndTag { name: Some("image.name".to_owned()), tag: "image.tag".to_owned() }
+    }
+}
 
 impl Policy {
     /// Whether the policy acts on an Application. Only on those of its own namespace, whatever its entries say.

@@ -51,8 +51,6 @@ reasons! {
     Updated = Fine,
     /// A new version would be written, but the policy is a dry run.
     WouldUpdate = Waiting,
-    /// The image belongs to none of the places that the Application writes to or runs.
-    ImageNotUsed = Fine,
 
     // Why an image does not move although it could.
     /// A person took this version back; it is held until something newer appears.
@@ -106,7 +104,9 @@ reasons! {
     /// No Application matches the policy.
     NoApplicationMatched = Stalled,
     /// The Application is being deleted and is left alone.
-    ApplicationDeleting = Fine,
+    ApplicationDeleting = Waiting,
+    /// Nothing shows that any matching Application uses the image.
+    ImageNotUsed = Stalled,
     /// The Application was deleted meanwhile.
     ApplicationGone = Failing,
     /// The Application carries `argocd.argoproj.io/skip-reconcile` and is left alone.

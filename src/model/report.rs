@@ -1,8 +1,10 @@
 //! What happened to every image of a policy.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
-use super::{ApplicationId, Counts, PolicyId, Problem, Reason, Severity};
+use super::{ApplicationId, Counts, Digest, PolicyId, Problem, Reason, Severity};
 
 /// What happened to every image of one policy at one look. Status, events and metrics are computed from it alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +23,8 @@ pub struct Report {
     pub applications: usize,
     /// One entry an Application and image, sorted.
     pub images: Vec<ImageReport>,
+    /// When a digest was first seen, by title of the image; for rules with a minimum age.
+    pub seen: BTreeMap<(String, Digest), Timestamp>,
 }
 
 /// What happened to one image of one Application.
@@ -52,8 +56,8 @@ pub struct ImageReport {
     pub written: Option<String>,
     /// A version that a person took back, and when that was noticed.
     pub held_back: Option<(String, Timestamp)>,
-    /// When the digest of the choice was first seen.
-    pub first_seen: Option<Timestamp>,
+    /// When a hold ends, where that is known.
+    pub until: Option<Timestamp>,
 }
 
 /// How an image fares.

@@ -1,1 +1,158 @@
-//! To be written.
+//! The spine: discover → select → write → report. Both the controller and the folder mode call [`reconcile`].
+//!
+//! Decisions are pure (`discover`, `place`, `helm`, `kustomize`, `status`, `events`); the only asynchronous places are the
+//! asking of a registry (`choose`), the writing (`write`) and the spine.
+
+mod choose;
+mod discover;
+mod events;
+mod helm;
+mod kustomize;
+mod memory;
+mod place;
+mod status;
+mod write;
+
+use std::sync::Arc;
+
+use futures::future::{self, BoxFuture};
+use futures::stream;
+use futures::{FutureExt, StreamExt};
+use jiff::Timestamp;
+
+pub use events::{Event, EventObject, events};
+pub use memory::{Memory, Remembered, memory_of};
+pub use status::{ready, remembered, same_but_time, status};
+
+use crate::lower::Lowered;
+use crate::model::{Closed, ImageReport, Policy, Problem, Reason, Report};
+use crate::ports::{Inventory, Ports, RegistryError};
+use crate::select;
+use choose::Offer;
+use discover::Discovered;
+use write::Desk;
+
+/// Registries asked, and Applications written, at once for one policy.
+const CONCURRENCY: usize = 8;
+
+type Offers<'a> = Vec<Option<Result<Offer<'a>, RegistryError>>>;
+
+/// Looks at one policy: finds its images, picks their versions, writes what moves, and says what happened.
+///
+/// # Flow
+/// 1. *discover*: Applications, places, present versions; pure.
+/// 2. *select*: one question an image to its registry, then a pure decision an Application.
+/// 3. *write*: one narrow change an Application, again from its fresh state when it changed meanwhile.
+/// 4. *report*: one entry an Application and image, and the problems of the whole.
+///
+/// # Guarantees
+/// It never fails as a whole: what failed for one image stands in the report, and the others went on. Tag lists are no older
+/// than `fresh_since`.
+pub async fn reconcile(ports: Ports<'_>, lowered: &Lowered, memory: &Memory, fresh_since: Timestamp) -> Report {
+    let now = ports.clock.now();
+    let mut report = blank(lowered, now);
+    let Some(policy) = &lowered.policy else { return report };
+    let inventory = match ports.applications.list(&policy.id.namespace).await {
+        Ok(inventory) => inventory,
+        Err(error) => {
+            report.problems.push(Problem::new(Reason::SourceUnavailable, error.to_string()));
+            return report;
+        }
+    };
+    let others = ports.policies.list(&policy.id.namespace).await;
+    let found = discover::discover(policy, &inventory, &others);
+    let offers = select_offers(ports, policy, &found, memory, fresh_since, now).await;
+    report.applications = found.applications.len();
+    report.problems.extend(problems_of(policy, &found, &inventory));
+    let older: Vec<&Policy> =
+        others.iter().map(Arc::as_ref).filter(|other| other.id != policy.id && other.goes_before(policy)).collect();
+    let desk = Desk { ports, policy, older: &older, offers: &offers, memory };
+    report.images = write_all(desk, found).await;
+    report.seen = memory.seen.clone();
+    for (image, offer) in policy.images.iter().zip(&offers) {
+        let Some(Ok(offer)) = offer else { continue };
+        report.seen.extend(offer.seen().await.into_iter().map(|(digest, time)| ((image.title.clone(), digest), time)));
+    }
+    report
+}
+
+fn blank(lowered: &Lowered, now: Timestamp) -> Report {
+    Report {
+        policy: lowered.id.clone(),
+        generation: lowered.generation,
+        checked_at: now,
+        next_check: now.checked_add(lowered.interval()).unwrap_or(Timestamp::MAX),
+        problems: lowered.problems.clone(),
+        applications: 0,
+        images: Vec::new(),
+        seen: std::collections::BTreeMap::new(),
+    }
+}
+
+/// What the registries offer for each image that some Application uses. A suspended policy asks for nothing.
+async fn select_offers<'a>(
+    ports: Ports<'_>,
+    policy: &'a Policy,
+    found: &Discovered,
+    memory: &Memory,
+    fresh_since: Timestamp,
+    now: Timestamp,
+) -> Offers<'a> {
+    let closed: Option<Closed> = policy.schedule.as_ref().and_then(|schedule| select::closed(schedule, now));
+    let used = |position: usize| !policy.suspended && found.uses(position);
+    // Boxed: the compiler cannot see that the bare futures may move between threads.
+    let fetch: Vec<BoxFuture<'_, Option<Result<Offer<'a>, RegistryError>>>> = policy
+        .images
+        .iter()
+        .enumerate()
+        .map(|(position, image)| {
+            if used(position) {
+                Offer::fetch(ports, image, memory, fresh_since, now, closed.clone()).map(Some).boxed()
+            } else {
+                future::ready(None).boxed()
+            }
+        })
+        .collect();
+    stream::iter(fetch).buffered(CONCURRENCY).collect().await
+}
+
+async fn write_all(desk: Desk<'_>, found: Discovered) -> Vec<ImageReport> {
+    let write: Vec<BoxFuture<'_, Vec<ImageReport>>> =
+        found.applications.into_iter().map(|finding| desk.write(finding).boxed()).collect();
+    let mut images: Vec<ImageReport> =
+        stream::iter(write).buffered(CONCURRENCY).map(stream::iter).flatten().collect().await;
+    images.sort_by(|one, other| (&one.application, &one.image).cmp(&(&other.application, &other.image)));
+    images
+}
+
+/// What is wrong with the policy as a whole: it matches nothing, or names an image that nothing uses.
+fn problems_of(policy: &Policy, found: &Discovered, inventory: &Inventory) -> Vec<Problem> {
+    let mut problems = found.problems.clone();
+    if found.applications.is_empty() && problems.is_empty() {
+        let there = inventory.applications.len();
+        let message = format!("none of the {there} Applications in namespace `{}` matches", policy.id.namespace);
+        let hint = "names and labels must fit, and a policy acts on Applications of its own namespace only";
+        problems.push(Problem::new(Reason::NoApplicationMatched, message).at("spec.applications").hint(hint));
+        return problems;
+    }
+    if policy.suspended {
+        problems.push(
+            Problem::new(Reason::Suspended, "the policy is suspended: nothing is asked and nothing is written")
+                .at("spec.suspend"),
+        );
+    }
+    for (position, image) in policy.images.iter().enumerate() {
+        let unused = found.unused(position);
+        if let Some(one) = unused.filter(|_| !found.applications.is_empty()) {
+            let message = format!(
+                "nothing shows that any of the {} matching Applications uses `{}`",
+                found.applications.len(),
+                image.reference.repository
+            );
+            let message = if found.applications.len() == 1 { one.message.clone() } else { message };
+            let problem = Problem { message, ..one.clone() };
+            problems.push(problem);
+        }
+    }
+    problems
+}

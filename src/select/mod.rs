@@ -29,7 +29,7 @@ mod semver;
 mod sieve;
 mod verdict;
 
-use crate::model::{Decision, Listing, Rule, Situation, Verdict};
+use crate::model::{Decision, Listing, Rule, Situation, Tag, Verdict};
 
 pub use schedule::closed;
 
@@ -46,4 +46,9 @@ pub fn verdicts(rule: &Rule, listing: &Listing, situation: &Situation) -> Vec<Ve
     let survey = sieve::survey(&context, listing);
     let decision = decide::decide(&context, listing, &survey);
     verdict::verdicts(&context, listing, &decision)
+}
+
+/// Whether `one` is lower than `other` by the rule's own order. What cannot be compared is not.
+pub fn is_lower(rule: &Rule, listing: &Listing, one: &Tag, other: &Tag) -> bool {
+    order::is_lower(rule, listing, one, other)
 }

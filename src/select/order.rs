@@ -97,6 +97,12 @@ impl<'a> Context<'a> {
     }
 }
 
+/// Whether `one` is lower than `other`. What has no place in the order is not.
+pub(super) fn is_lower(rule: &Rule, listing: &Listing, one: &Tag, other: &Tag) -> bool {
+    let key = |tag| Anchor::new(rule, Some(tag), find(listing, |candidate| candidate.tag == *tag)).key;
+    matches!((key(one), key(other)), (Some(one), Some(other)) if one < other)
+}
+
 impl<'a> Anchor<'a> {
     fn new(rule: &'a Rule, tag: Option<&'a Tag>, listed: Option<&'a Candidate>) -> Self {
         let key = tag.and_then(|tag| {

@@ -164,19 +164,20 @@ pub(super) fn holds(tree: &Tree, node: &Node, reading: Reading) -> bool {
 
 /// The line of `pointer`, or of the last node on the way there.
 pub(super) fn line(parsed: &Parsed<'_>, pointer: &Pointer) -> usize {
-    let mut node = &parsed.root;
+    let (mut node, mut line) = (&parsed.root, parsed.root.line);
     for step in &pointer.steps {
         let next = match (&node.content, step) {
             (Content::Map { entries, .. }, Step::Key(key)) => {
-                entries.iter().find(|entry| entry.key.text() == Some(key)).map(|entry| &entry.value)
+                let entry = entries.iter().find(|entry| entry.key.text() == Some(key));
+                entry.map(|entry| (&entry.value, entry.key.line))
             }
-            (Content::List { items, .. }, Step::Index(index)) => items.get(*index),
+            (Content::List { items, .. }, Step::Index(index)) => items.get(*index).map(|item| (item, item.line)),
             _ => None,
         };
         let Some(next) = next else { break };
-        node = next;
+        (node, line) = next;
     }
-    node.line
+    line
 }
 
 /// The column at which the entries of a block mapping or the dashes of a block list stand, in characters; `None` for others,

@@ -90,6 +90,14 @@ pub fn apply(text: &str, document: usize, operations: &[Operation]) -> Result<St
     Ok([&text[..range.start], &body, &text[range.end..]].concat())
 }
 
+/// The line, from 1, of `pointer` in document `document` of `text`; of the last step that is there, where the rest is not.
+/// `None` when the document cannot be read.
+pub fn line_of(text: &str, document: usize, pointer: &Pointer) -> Option<usize> {
+    let Document { range, line } = documents(text).into_iter().nth(document)?;
+    let parsed = Parsed::new(text.get(range)?, line).ok()?;
+    Some(find::line(&parsed, pointer))
+}
+
 /// The text after one operation; `None` when it asks for what is there already.
 fn step(before: &Parsed<'_>, operation: &Operation) -> Result<Option<String>, EditError> {
     let (pointer, edits) = match operation {

@@ -120,11 +120,15 @@ impl Seen {
                 if *style == StructureStyle::Block {
                     self.dash_width = self.dash_width.or_else(|| dash_width(text, items));
                 }
-                items.iter().for_each(|item| self.look(text, item));
+                for item in items {
+                    self.look(text, item);
+                }
             }
             Content::Map { entries, .. } => {
                 let column = block_column(text, tree);
-                entries.iter().for_each(|entry| self.look_at_entry(text, entry, column));
+                for entry in entries {
+                    self.look_at_entry(text, entry, column);
+                }
             }
         }
     }

@@ -1,0 +1,82 @@
+//! Applications in a cluster: read from a watch, written by JSON Patch.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use kube::core::ApiResource;
+use kube::{Client, ResourceExt};
+
+use super::index::ApplicationIndex;
+use super::{code, json_patch, words};
+use crate::api;
+use crate::lower;
+use crate::model::{Application, ApplicationId, ApplicationPlan};
+use crate::ports::{Applications, ApplicationsError, Inventory, WriteError};
+
+/// Applications in a cluster.
+#[derive(Clone)]
+pub struct KubernetesApplications {
+    client: Client,
+    index: Arc<ApplicationIndex>,
+}
+
+impl KubernetesApplications {
+    /// Applications that `index` watches, written through `client`.
+    pub const fn new(client: Client, index: Arc<ApplicationIndex>) -> Self {
+        Self { client, index }
+    }
+}
+
+#[async_trait]
+impl Applications for KubernetesApplications {
+    async fn list(&self, namespace: &str) -> Result<Inventory, ApplicationsError> {
+        self.index.inventory(namespace).await
+    }
+
+    async fn fresh(&self, id: &ApplicationId) -> Result<Option<Arc<Application>>, ApplicationsError> {
+        let api: Api<api::Application> = Api::namespaced(self.client.clone(), &id.namespace);
+        match api.get_opt(&id.name).await {
+            Ok(found) => Ok(found.map(|object| Arc::new(lower::application(&object)))),
+            Err(error) if code(&error) == 403 => {
+                Err(ApplicationsError::Denied { what: format!("`{id}`"), cause: words(&error) })
+            }
+            Err(error) => Err(ApplicationsError::Unavailable { what: format!("`{id}`"), cause: words(&error) }),
+        }
+    }
+
+    async fn write(&self, plan: &ApplicationPlan) -> Result<(), WriteError> {
+        let application = plan.application.clone();
+        let resource = ApiResource::erase::<api::Application>(&());
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &application.namespace, &resource);
+        let patch = serde_json::from_value(json_patch(plan));
+        let patch = patch
+            .map_err(|error| WriteError::Rejected { application: application.clone(), cause: error.to_string() })?;
+        let parameters = PatchParams { field_manager: Some(api::FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let Err(error) = api.patch(&application.name, &parameters, &Patch::Json::<()>(patch)).await else {
+            return Ok(());
+        };
+        let cause = words(&error);
+        match code(&error) {
+            404 => Err(WriteError::Gone(application)),
+            409 => Err(WriteError::Conflict(application)),
+            401 | 403 => Err(WriteError::Denied { application, cause }),
+            // A failed `test` and a failed validation have one code; a changed object tells them apart.
+            422 if self.changed(plan, &api).await => Err(WriteError::Conflict(application)),
+            400..=499 => Err(WriteError::Rejected { application, cause }),
+            _ => Err(WriteError::Unavailable { application, cause }),
+        }
+    }
+}
+
+impl KubernetesApplications {
+    async fn changed(&self, plan: &ApplicationPlan, api: &Api<DynamicObject>) -> bool {
+        let fresh = api.get_metadata_opt(&plan.application.name).await;
+        fresh.is_ok_and(|fresh| {
+            fresh.is_none_or(|fresh| {
+                fresh.uid().as_ref() != Some(&plan.uid)
+                    || fresh.resource_version().as_ref() != Some(&plan.resource_version)
+            })
+        })
+    }
+}

@@ -1,0 +1,73 @@
+//! Kubernetes Events.
+
+use k8s_openapi::api::core::v1::{Event as KubernetesEvent, EventSource, ObjectReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use kube::api::{Api, PostParams};
+use kube::{Client, Resource};
+
+use super::index::ApplicationIndex;
+use super::words;
+use crate::api::{self, FIELD_MANAGER, ImageUpdatePolicy};
+use crate::model::Report;
+use crate::pipeline::{Event, EventObject};
+
+const MAXIMUM_NOTE: usize = 1000;
+
+/// Tells the events of a look on their objects. One that cannot be told is logged; the status says the same.
+///
+/// Each is an object of its own: kube's recorder folds events of one reason into the first one's text for six minutes, and here the
+/// text is what differs.
+pub async fn publish_events(client: &Client, index: &ApplicationIndex, report: &Report, uid: &str, events: &[Event]) {
+    let api: Api<KubernetesEvent> = Api::namespaced(client.clone(), &report.policy.namespace);
+    for event in events {
+        let Some(regarding) = reference(index, report, uid, event) else { continue };
+        if let Err(error) = api.create(&PostParams::default(), &object(report, event, regarding)).await {
+            tracing::warn!(policy = %report.policy, reason = %event.reason, error = words(&error), "cannot publish an event");
+        }
+    }
+}
+
+fn reference(index: &ApplicationIndex, report: &Report, uid: &str, event: &Event) -> Option<ObjectReference> {
+    let (api_version, kind, name, uid) = match &event.object {
+        EventObject::Policy => (
+            ImageUpdatePolicy::api_version(&()),
+            ImageUpdatePolicy::kind(&()),
+            report.policy.name.clone(),
+            uid.to_owned(),
+        ),
+        EventObject::Application(id) => {
+            (api::Application::api_version(&()), api::Application::kind(&()), id.name.clone(), index.uid(id)?)
+        }
+    };
+    Some(ObjectReference {
+        api_version: Some(api_version.into_owned()),
+        kind: Some(kind.into_owned()),
+        namespace: Some(report.policy.namespace.clone()),
+        name: Some(name),
+        uid: Some(uid),
+        ..ObjectReference::default()
+    })
+}
+
+fn object(report: &Report, event: &Event, regarding: ObjectReference) -> KubernetesEvent {
+    let note: String = event.note.chars().take(MAXIMUM_NOTE).collect();
+    let time = Time(report.checked_at);
+    let prefix = regarding.name.as_deref().unwrap_or_default().chars().take(200).collect::<String>();
+    KubernetesEvent {
+        metadata: ObjectMeta {
+            generate_name: Some(format!("{prefix}.")),
+            namespace: Some(report.policy.namespace.clone()),
+            ..ObjectMeta::default()
+        },
+        type_: Some(if event.warning { "Warning" } else { "Normal" }.to_owned()),
+        reason: Some(event.reason.to_string()),
+        message: Some(note),
+        involved_object: regarding,
+        count: Some(1),
+        first_timestamp: Some(time.clone()),
+        last_timestamp: Some(time),
+        source: Some(EventSource { component: Some(FIELD_MANAGER.to_owned()), host: None }),
+        reporting_component: Some("fairlead.dev/controller".to_owned()),
+        ..KubernetesEvent::default()
+    }
+}

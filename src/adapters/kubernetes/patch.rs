@@ -1,0 +1,31 @@
+//! Our operations as JSON Patch (RFC 6902).
+
+use serde_json::{Value, json};
+
+use crate::model::{ApplicationPlan, Guard, Node, Operation};
+
+/// A plan as JSON Patch: first that the object is still what the plan's guard asks, then the plan's own operations.
+pub fn json_patch(plan: &ApplicationPlan) -> Value {
+    let mut operations = vec![json!({ "op": "test", "path": "/metadata/uid", "value": plan.uid })];
+    if plan.guard == Guard::Version {
+        operations.push(json!({ "op": "test", "path": "/metadata/resourceVersion", "value": plan.resource_version }));
+    }
+    operations.extend(plan.operations().map(|operation| {
+        let (op, pointer, node) = match operation {
+            Operation::Test(pointer, node) => ("test", pointer, node),
+            Operation::Replace(pointer, node) => ("replace", pointer, node),
+            Operation::Add(pointer, node) => ("add", pointer, node),
+        };
+        json!({ "op": op, "path": pointer.to_json_pointer(), "value": value(node) })
+    }));
+    Value::Array(operations)
+}
+
+fn value(node: &Node) -> Value {
+    match node {
+        Node::Text(text) => Value::String(text.clone()),
+        Node::Bool(bool) => Value::Bool(*bool),
+        Node::List(items) => items.iter().map(value).collect(),
+        Node::Map(entries) => Value::Object(entries.iter().map(|(key, node)| (key.clone(), value(node))).collect()),
+    }
+}

@@ -1,0 +1,104 @@
+//! Policies in a cluster, as a watch keeps them, each lowered once a version.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use futures::FutureExt;
+use kube::core::DeserializeGuard;
+use kube::runtime::reflector::Store;
+use kube::{Resource, ResourceExt};
+
+use crate::api::ImageUpdatePolicy;
+use crate::lower::{self, Lowered};
+use crate::model::{Policy, PolicyId, Problem, Reason};
+use crate::ports::Policies;
+
+/// A policy as the API server sends it: one that cannot be read does not take the others with it.
+pub type PolicyObject = DeserializeGuard<ImageUpdatePolicy>;
+
+/// The policies of the watched namespaces.
+#[derive(Default)]
+pub struct PolicyIndex {
+    stores: Mutex<Vec<Store<PolicyObject>>>,
+    lowered: Mutex<HashMap<PolicyId, (String, Arc<Lowered>)>>,
+}
+
+impl PolicyIndex {
+    /// Adds what one watch sees.
+    pub fn add(&self, store: Store<PolicyObject>) {
+        self.stores.lock().unwrap_or_else(PoisonError::into_inner).push(store);
+    }
+
+    /// How many watches have seen their first list.
+    pub fn synced_scopes(&self) -> usize {
+        let stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
+        stores.iter().filter(|store| store.wait_until_ready().now_or_never().is_some_and(|ready| ready.is_ok())).count()
+    }
+
+    /// What a policy means; lowered anew only when its specification or creation differs.
+    pub fn lowered(&self, object: &PolicyObject) -> Arc<Lowered> {
+        let id = id_of(object);
+        let version = format!("{}/{}", object.uid().unwrap_or_default(), object.meta_generation());
+        let mut lowered = self.lowered.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, known)) = lowered.get(&id).filter(|(known, _)| *known == version) {
+            return known.clone();
+        }
+        let new = Arc::new(lower_object(object, &id));
+        lowered.insert(id, (version, new.clone()));
+        new
+    }
+
+    /// All policies there are.
+    pub fn objects(&self) -> Vec<Arc<PolicyObject>> {
+        let stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
+        stores.iter().flat_map(Store::state).collect()
+    }
+
+    /// Drops what is known of policies that are gone, and names those that are there.
+    pub fn prune(&self) -> Vec<PolicyId> {
+        let ids: Vec<PolicyId> = self.objects().iter().map(|object| id_of(object)).collect();
+        let present: std::collections::HashSet<&PolicyId> = ids.iter().collect();
+        self.lowered.lock().unwrap_or_else(PoisonError::into_inner).retain(|id, _| present.contains(id));
+        ids
+    }
+}
+
+#[async_trait]
+impl Policies for PolicyIndex {
+    async fn list(&self, namespace: &str) -> Vec<Arc<Policy>> {
+        let objects = self.objects();
+        let ours = objects.iter().filter(|object| {
+            object.namespace().as_deref() == Some(namespace) && object.meta().deletion_timestamp.is_none()
+        });
+        ours.filter_map(|object| self.lowered(object).policy.clone()).map(Arc::new).collect()
+    }
+}
+
+/// Namespace and name of a policy.
+fn id_of(object: &PolicyObject) -> PolicyId {
+    PolicyId::new(object.namespace().unwrap_or_default(), object.name_any())
+}
+
+fn lower_object(object: &PolicyObject, id: &PolicyId) -> Lowered {
+    match &object.0 {
+        Ok(policy) => lower::policy(policy),
+        Err(invalid) => {
+            let problem =
+                Problem::new(Reason::UnreadableObject, format!("the policy cannot be read: {}", invalid.error));
+            let problem = problem.hint("compare it with `kubectl explain imageupdatepolicy.spec`");
+            Lowered { id: id.clone(), generation: object.meta_generation(), policy: None, problems: vec![problem] }
+        }
+    }
+}
+
+/// The generation of an object, which `ResourceExt` does not offer.
+trait Generation {
+    fn meta_generation(&self) -> i64;
+}
+
+impl Generation for PolicyObject {
+    fn meta_generation(&self) -> i64 {
+        self.meta().generation.unwrap_or_default()
+    }
+}

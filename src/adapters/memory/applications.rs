@@ -1,0 +1,128 @@
+//! Applications in memory, with the API server's rules about who may overwrite whom.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use serde_json::Value;
+
+use crate::adapters::kubernetes::json_patch;
+use crate::api;
+use crate::lower;
+use crate::model::{Application, ApplicationId, ApplicationPlan, Guard};
+use crate::ports::{Applications, ApplicationsError, Inventory, WriteError};
+
+type Intruder = Box<dyn FnMut(&mut Value) + Send>;
+
+/// Applications as JSON objects. Every change makes a new `resourceVersion`.
+#[derive(Default)]
+pub struct MemoryApplications {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    objects: BTreeMap<ApplicationId, Value>,
+    version: u64,
+    writes: usize,
+    intruder: Option<Intruder>,
+}
+
+impl MemoryApplications {
+    /// Puts an object in place of the one with its name. Objects without a uid get one.
+    pub fn put(&self, mut object: Value) {
+        let mut state = self.state();
+        let metadata = &object["metadata"];
+        let text = |key: &str| metadata[key].as_str().unwrap_or_default().to_owned();
+        let id = ApplicationId::new(text("namespace"), text("name"));
+        let uid = state.objects.get(&id).map_or_else(
+            || format!("uid-{id}"),
+            |before| before["metadata"]["uid"].as_str().unwrap_or_default().to_owned(),
+        );
+        object["metadata"]["uid"] = Value::String(uid);
+        state.store(id, object);
+    }
+
+    /// Takes an object away.
+    pub fn remove(&self, id: &ApplicationId) {
+        self.state().objects.remove(id);
+    }
+
+    /// The object as it is now.
+    pub fn object(&self, id: &ApplicationId) -> Option<Value> {
+        self.state().objects.get(id).cloned()
+    }
+
+    /// How often something was written through the port.
+    pub fn writes(&self) -> usize {
+        self.state().writes
+    }
+
+    /// Somebody else, who changes each object right before it is written through the port.
+    pub fn intrude(&self, intruder: impl FnMut(&mut Value) + Send + 'static) {
+        self.state().intruder = Some(Box::new(intruder));
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn store(&mut self, id: ApplicationId, mut object: Value) {
+        self.version += 1;
+        object["metadata"]["resourceVersion"] = Value::String(self.version.to_string());
+        self.objects.insert(id, object);
+    }
+}
+
+#[async_trait]
+impl Applications for MemoryApplications {
+    async fn list(&self, namespace: &str) -> Result<Inventory, ApplicationsError> {
+        let mut inventory = Inventory::default();
+        for (id, object) in self.state().objects.iter().filter(|(id, _)| id.namespace == namespace) {
+            match read(object) {
+                Ok(application) => inventory.applications.push(application),
+                Err(cause) => inventory.unreadable.push((id.clone(), cause)),
+            }
+        }
+        Ok(inventory)
+    }
+
+    async fn fresh(&self, id: &ApplicationId) -> Result<Option<Arc<Application>>, ApplicationsError> {
+        let object = self.state().objects.get(id).cloned();
+        let unreadable = |cause| ApplicationsError::Unavailable { what: format!("`{id}`"), cause };
+        object.as_ref().map(read).transpose().map_err(unreadable)
+    }
+
+    async fn write(&self, plan: &ApplicationPlan) -> Result<(), WriteError> {
+        let mut state = self.state();
+        let id = &plan.application;
+        if let (Some(mut intruder), Some(mut object)) = (state.intruder.take(), state.objects.get(id).cloned()) {
+            let before = object.clone();
+            intruder(&mut object);
+            state.intruder = Some(intruder);
+            if object != before {
+                state.store(id.clone(), object);
+            }
+        }
+        let Some(mut object) = state.objects.get(id).cloned() else { return Err(WriteError::Gone(id.clone())) };
+        let metadata = &object["metadata"];
+        let moved = plan.guard == Guard::Version && metadata["resourceVersion"] != plan.resource_version;
+        if metadata["uid"] != plan.uid || moved {
+            return Err(WriteError::Conflict(id.clone()));
+        }
+        let rejected = |cause: String| WriteError::Rejected { application: id.clone(), cause };
+        let patch: ::json_patch::Patch =
+            serde_json::from_value(json_patch(plan)).map_err(|error| rejected(error.to_string()))?;
+        ::json_patch::patch(&mut object, &patch).map_err(|_| WriteError::Conflict(id.clone()))?;
+        state.store(id.clone(), object);
+        state.writes += 1;
+        Ok(())
+    }
+}
+
+fn read(object: &Value) -> Result<Arc<Application>, String> {
+    let object: api::Application = serde_json::from_value(object.clone()).map_err(|error| error.to_string())?;
+    Ok(Arc::new(lower::application(&object)))
+}

@@ -1,0 +1,79 @@
+//! An Argo CD Application → model.
+
+use crate::api;
+use crate::model::{Application, ApplicationId, Helm, HelmParameter, Kustomize, Source, SourceKind, Sources};
+
+const SKIP_RECONCILE: &str = "argocd.argoproj.io/skip-reconcile";
+
+/// What an Application means for images. Total: what is missing is empty.
+pub fn application(object: &api::Application) -> Application {
+    let metadata = &object.metadata;
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let annotation = |key: &str| metadata.annotations.as_ref().and_then(|annotations| annotations.get(key));
+    Application {
+        id: ApplicationId::new(text(&metadata.namespace), text(&metadata.name)),
+        uid: text(&metadata.uid),
+        resource_version: text(&metadata.resource_version),
+        labels: metadata.labels.clone().unwrap_or_default(),
+        deleting: metadata.deletion_timestamp.is_some(),
+        skipped: annotation(SKIP_RECONCILE).is_some_and(|value| value == "true"),
+        sources: sources(object),
+        live_images: object
+            .status
+            .as_ref()
+            .and_then(|status| status.summary.as_ref())
+            .map(|summary| summary.images.clone())
+            .unwrap_or_default(),
+    }
+}
+
+/// The hydrator alone counts where it is set, then `sources` where there are any, then `source` (Argo CD, sources and types).
+fn sources(object: &api::Application) -> Sources {
+    let spec = &object.spec;
+    let status = object.status.as_ref();
+    if let Some(hydrator) = &spec.source_hydrator {
+        // The type in the status speaks of the hydrated branch, not of the dry source.
+        return Sources::Hydrated(source(&hydrator.dry_source, None));
+    }
+    if !spec.sources.is_empty() {
+        // The status lags behind the spec; types count only when they line up.
+        let types =
+            status.map(|status| status.source_types.as_slice()).filter(|types| types.len() == spec.sources.len());
+        let one = |(index, one)| source(one, types.and_then(|types| types.get(index)).map(String::as_str));
+        return Sources::Many(spec.sources.iter().enumerate().map(one).collect());
+    }
+    let word = status.and_then(|status| status.source_type.as_deref());
+    spec.source.as_ref().map_or(Sources::Missing, |one| Sources::Single(source(one, word)))
+}
+
+fn source(source: &api::Source, word: Option<&str>) -> Source {
+    Source {
+        kind: explicit_kind(source).or_else(|| word.and_then(SourceKind::from_word)),
+        name: source.name.clone(),
+        reference: source.reference.clone(),
+        chart: source.chart.clone(),
+        helm: source.helm.as_ref().map(|helm| Helm { parameters: helm.parameters.as_deref().map(helm_parameters) }),
+        kustomize: source.kustomize.as_ref().map(|kustomize| Kustomize { images: kustomize.images.clone() }),
+    }
+}
+
+/// The type that a source's own block or chart states. An empty `helm: {}` states none (Argo CD normalises it away).
+fn explicit_kind(source: &api::Source) -> Option<SourceKind> {
+    let helm = source.helm.as_ref().is_some_and(|helm| helm.parameters.is_some()) || source.chart.is_some();
+    match (helm, &source.kustomize, &source.plugin, &source.directory) {
+        (true, ..) => Some(SourceKind::Helm),
+        (_, Some(_), ..) => Some(SourceKind::Kustomize),
+        (_, _, Some(_), _) => Some(SourceKind::Plugin),
+        (_, _, _, Some(_)) => Some(SourceKind::Directory),
+        (false, None, None, None) => source.helm.as_ref().map(|_| SourceKind::Helm),
+    }
+}
+
+fn helm_parameters(parameters: &[api::HelmParameter]) -> Vec<HelmParameter> {
+    let parameter = |parameter: &api::HelmParameter| HelmParameter {
+        name: parameter.name.clone(),
+        value: parameter.value.clone(),
+        force_string: parameter.force_string,
+    };
+    parameters.iter().map(parameter).collect()
+}

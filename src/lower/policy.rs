@@ -1,0 +1,339 @@
+//! An `ImageUpdatePolicy` → model.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector as LabelSelectorText;
+
+use super::{Dialect, duration, rule, schedule};
+use crate::api::{
+    ApplicationSelector, HelmTargetSpec, ImageSpec, ImageUpdatePolicy, ImageUpdatePolicySpec, RuleSpec,
+    SourceSelectorSpec, TargetSpec, WriteBackMethod,
+};
+use crate::model::{
+    ApplicationMatcher, Glob, HelmTarget, Image, ImageReference, LabelSelector, Policy, PolicyId, Problem, Reason,
+    Requirement, SecretRef, SourceSelector, Target,
+};
+
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(10);
+/// How soon a policy that cannot be used is looked at again, beside every change of it.
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(120);
+
+/// A policy, as far as its text could be understood.
+#[derive(Debug, Clone)]
+pub struct Lowered {
+    /// Namespace and name.
+    pub id: PolicyId,
+    /// The generation of the specification.
+    pub generation: i64,
+    /// The policy; `None` when the text is such that nothing may be done.
+    pub policy: Option<Policy>,
+    /// What is wrong with the text.
+    pub problems: Vec<Problem>,
+}
+
+impl Lowered {
+    /// How often to look.
+    pub fn interval(&self) -> Duration {
+        self.policy.as_ref().map_or(DEFAULT_INTERVAL, |policy| policy.interval)
+    }
+}
+
+/// What a policy means. An image that cannot be understood is left out and named, the others go on; where the text about the
+/// whole policy cannot be understood, nothing is done at all.
+pub fn policy(object: &ImageUpdatePolicy) -> Lowered {
+    let metadata = &object.metadata;
+    let id = PolicyId::new(metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default());
+    let generation = metadata.generation.unwrap_or_default();
+    let mut problems = Problems::default();
+    let interval = interval(&object.spec, &mut problems);
+    let applications = applications(&object.spec, &mut problems);
+    let schedule = object.spec.schedule.as_ref().map(|windows| problems.keep(schedule(windows, "spec.schedule")));
+    write_back(&object.spec, &mut problems);
+    let usable = problems.0.is_empty();
+    let images = images(&object.spec, &id.namespace, &mut problems);
+    let policy = usable.then(|| Policy {
+        id: id.clone(),
+        generation,
+        created: metadata.creation_timestamp.as_ref().map(|time| time.0),
+        suspended: object.spec.suspend,
+        dry_run: object.spec.dry_run,
+        interval,
+        applications,
+        images,
+        schedule: schedule.flatten(),
+    });
+    Lowered { id, generation, policy, problems: problems.0 }
+}
+
+#[derive(Default)]
+struct Problems(Vec<Problem>);
+
+impl Problems {
+    fn add(&mut self, problem: Problem) {
+        self.0.push(problem);
+    }
+
+    fn keep<T>(&mut self, (value, problems): (T, Vec<Problem>)) -> T {
+        self.0.extend(problems);
+        value
+    }
+
+    fn not_yet(&mut self, place: impl Into<String>, what: &str, instead: &str) {
+        let problem =
+            Problem::new(Reason::NotSupportedYet, format!("{what} is not supported yet by this version of Fairlead"));
+        self.add(problem.at(place).hint(instead));
+    }
+}
+
+fn interval(spec: &ImageUpdatePolicySpec, problems: &mut Problems) -> Duration {
+    let invalid = |message: String| {
+        Problem::new(Reason::InvalidDuration, message).at("spec.interval").hint("write for example `2m` or `1h30m`")
+    };
+    match duration(&spec.interval) {
+        Ok(interval) if interval >= SHORTEST_INTERVAL => interval,
+        Ok(_) => {
+            problems.add(invalid(format!("`{}` is shorter than 10s", spec.interval)));
+            DEFAULT_INTERVAL
+        }
+        Err(error) => {
+            problems.add(invalid(error.to_string()));
+            DEFAULT_INTERVAL
+        }
+    }
+}
+
+fn applications(spec: &ImageUpdatePolicySpec, problems: &mut Problems) -> Vec<ApplicationMatcher> {
+    if spec.applications.is_empty() {
+        let problem =
+            Problem::new(Reason::InvalidSelector, "the policy selects no Application").at("spec.applications");
+        problems.add(problem.hint("add an entry, for example `- name: web-*`"));
+    }
+    let entries = spec.applications.iter().enumerate();
+    entries.filter_map(|(index, entry)| matcher(entry, &format!("spec.applications[{index}]"), problems)).collect()
+}
+
+fn matcher(entry: &ApplicationSelector, place: &str, problems: &mut Problems) -> Option<ApplicationMatcher> {
+    let invalid = |message: String, hint: &str| Problem::new(Reason::InvalidSelector, message).at(place).hint(hint);
+    let name = entry.name.as_deref().map(str::trim);
+    if name == Some("") || (name.is_none() && entry.selector.is_none()) {
+        problems.add(invalid("the entry has neither a name nor a selector".to_owned(), "`name: \"*\"` selects all"));
+        return None;
+    }
+    if let Some(name) = name.filter(|name| name.contains(['[', ']', '{', '}', '\\', '/'])) {
+        let message = format!("`{name}` is not a name or glob of Applications");
+        problems.add(invalid(
+            message,
+            "`*` stands for any characters and `?` for one; Applications of other namespaces are out of reach",
+        ));
+        return None;
+    }
+    let labels = entry.selector.as_ref().map(|selector| labels(selector, place)).transpose();
+    match labels {
+        Ok(labels) => Some(ApplicationMatcher { name: name.map(Glob::new), labels: labels.unwrap_or_default() }),
+        Err(problem) => {
+            problems.add(problem);
+            None
+        }
+    }
+}
+
+fn labels(selector: &LabelSelectorText, place: &str) -> Result<LabelSelector, Problem> {
+    let equal = selector.match_labels.iter().flatten();
+    let mut requirements: Vec<Requirement> =
+        equal.map(|(key, value)| Requirement::In(key.clone(), vec![value.clone()])).collect();
+    for (index, expression) in selector.match_expressions.iter().flatten().enumerate() {
+        let (key, values) = (expression.key.clone(), expression.values.clone().unwrap_or_default());
+        requirements.push(match (expression.operator.as_str(), values.is_empty()) {
+            ("In", false) => Requirement::In(key, values),
+            ("NotIn", false) => Requirement::NotIn(key, values),
+            ("Exists", true) => Requirement::Exists(key),
+            ("DoesNotExist", true) => Requirement::DoesNotExist(key),
+            (operator, _) => {
+                let message = format!("`{operator}` with {} values is not a label requirement", values.len());
+                return Err(Problem::new(Reason::InvalidSelector, message)
+                    .at(format!("{place}.selector.matchExpressions[{index}]"))
+                    .hint("In and NotIn need values, Exists and DoesNotExist have none"));
+            }
+        });
+    }
+    Ok(LabelSelector { requirements })
+}
+
+fn write_back(spec: &ImageUpdatePolicySpec, problems: &mut Problems) {
+    let git = spec
+        .write_back
+        .as_ref()
+        .filter(|write_back| write_back.method == WriteBackMethod::Git || write_back.git.is_some());
+    if git.is_some() {
+        problems.not_yet("spec.writeBack", "writing to Git", "use `method: Application`");
+    }
+}
+
+fn images(spec: &ImageUpdatePolicySpec, namespace: &str, problems: &mut Problems) -> Vec<Image> {
+    if spec.images.is_empty() {
+        let problem = Problem::new(Reason::InvalidImage, "the policy names no image").at("spec.images");
+        problems.add(problem.hint("add an entry, for example `- image: ghcr.io/org/app`"));
+    }
+    let mut titles: BTreeMap<String, usize> = BTreeMap::new();
+    let mut images = Vec::new();
+    for (index, text) in spec.images.iter().enumerate() {
+        let found = image(index, text, spec.defaults.as_ref(), namespace, problems);
+        let Some(mut image) = found else { continue };
+        match (titles.get(&image.title), text.alias.is_some()) {
+            (Some(first), true) => {
+                let message = format!("the alias `{}` is already that of spec.images[{first}]", image.title);
+                let problem = Problem::new(Reason::DuplicateAlias, message).at(format!("spec.images[{index}].alias"));
+                problems.add(problem.hint("give each image an alias of its own"));
+                continue;
+            }
+            (Some(_), false) => image.title = format!("{}#{index}", image.title),
+            (None, _) => {}
+        }
+        titles.insert(image.title.clone(), index);
+        images.push(image);
+    }
+    images
+}
+
+fn image(
+    index: usize,
+    text: &ImageSpec,
+    defaults: Option<&RuleSpec>,
+    namespace: &str,
+    problems: &mut Problems,
+) -> Option<Image> {
+    let place = format!("spec.images[{index}]");
+    let reference = reference(&text.image, &format!("{place}.image"), "image", problems);
+    let rule = problems.keep(rule(&text.rule, &place, defaults, Dialect::Policy));
+    let target = target(text.target.as_ref(), &format!("{place}.target"), problems);
+    let selector = text.target.as_ref().and_then(|target| target.source.as_ref());
+    let source = selector.map(|selector| source_selector(selector, &format!("{place}.target.source"), problems));
+    let verified =
+        [(&text.rule, place.as_str())].into_iter().chain(defaults.map(|defaults| (defaults, "spec.defaults")));
+    let unverifiable =
+        verified.into_iter().find(|(rule, _)| rule.verify.is_some()).map(|(_, place)| format!("{place}.verify"));
+    if let Some(place) = unverifiable {
+        problems.not_yet(place, "verifying signatures", "remove `verify` to update without it");
+        return None;
+    }
+    let (reference, rule, target) = (reference?, rule?, target?);
+    let source = source.map_or(Some(None), |source| source.map(Some))?;
+    let merged =
+        |pick: fn(&RuleSpec) -> Option<bool>| pick(&text.rule).or_else(|| defaults.and_then(pick)).unwrap_or_default();
+    let secret = text.rule.pull_secret.as_ref().or_else(|| defaults.and_then(|defaults| defaults.pull_secret.as_ref()));
+    Some(Image {
+        index,
+        title: text.alias.clone().unwrap_or_else(|| reference.repository.to_string()),
+        reference,
+        rule,
+        target,
+        source,
+        force: merged(|rule| rule.force_update),
+        pull_secret: secret.map(|secret| SecretRef { namespace: namespace.to_owned(), name: secret.name.clone() }),
+    })
+}
+
+/// An image without a version: a tag here would look like a rule, and is none.
+fn reference(text: &str, place: &str, field: &str, problems: &mut Problems) -> Option<ImageReference> {
+    let problem = match text.parse::<ImageReference>() {
+        Ok(reference) if reference.tag.is_none() && reference.digest.is_none() => return Some(reference),
+        Ok(reference) => {
+            let written = text.strip_prefix(&reference.name).unwrap_or_default();
+            let hint = match &reference.tag {
+                Some(tag) => format!("write `{field}: {}` and `constraint: \"{tag}\"`", reference.name),
+                None => format!("write `{field}: {}`", reference.name),
+            };
+            Problem::new(Reason::InvalidImage, format!("`{text}` carries a version, `{written}`")).hint(hint)
+        }
+        Err(error) => {
+            let problem = Problem::new(Reason::InvalidImage, error.to_string());
+            match text.rsplit_once(':') {
+                Some((name, range)) if name.parse::<ImageReference>().is_ok() => {
+                    problem.hint(format!("write `{field}: {name}` and `constraint: \"{range}\"`"))
+                }
+                _ => problem.hint("write for example `ghcr.io/org/app`"),
+            }
+        }
+    };
+    problems.add(problem.at(place));
+    None
+}
+
+/// `None`: the text is wrong. `Some(None)`: nothing was said.
+#[expect(clippy::option_option, reason = "wrong and absent are different answers")]
+fn target(text: Option<&TargetSpec>, place: &str, problems: &mut Problems) -> Option<Option<Target>> {
+    let Some(TargetSpec { helm, kustomize, plugin, file, source: _ }) = text else { return Some(None) };
+    if usize::from(helm.is_some())
+        + usize::from(kustomize.is_some())
+        + usize::from(plugin.is_some())
+        + usize::from(file.is_some())
+        > 1
+    {
+        let problem = Problem::new(Reason::InvalidTarget, "the target has more than one kind").at(place);
+        problems.add(problem.hint("give one of helm, kustomize, plugin and file"));
+        return None;
+    }
+    if plugin.is_some() {
+        problems.not_yet(format!("{place}.plugin"), "writing plugin variables", "use a helm or kustomize target");
+        return None;
+    }
+    if file.is_some() {
+        problems.not_yet(format!("{place}.file"), "writing keys of files", "use a helm or kustomize target");
+        return None;
+    }
+    if let Some(helm) = helm {
+        return helm_target(helm, &format!("{place}.helm"), problems).map(Some);
+    }
+    match kustomize.as_ref().map(|kustomize| kustomize.name.as_deref()) {
+        None => Some(None),
+        Some(None) => Some(Some(Target::Kustomize(None))),
+        Some(Some(name)) => {
+            let name = reference(name, &format!("{place}.kustomize.name"), "name", problems)?;
+            Some(Some(Target::Kustomize(Some(name))))
+        }
+    }
+}
+
+fn helm_target(helm: &HelmTargetSpec, place: &str, problems: &mut Problems) -> Option<Target> {
+    let empty = [(&helm.name, "name"), (&helm.tag, "tag"), (&helm.spec, "spec")]
+        .into_iter()
+        .find(|(text, _)| text.as_deref().is_some_and(|text| text.trim().is_empty()));
+    let problem = match (helm, empty) {
+        (_, Some((_, key))) => {
+            Problem::new(Reason::InvalidTarget, "the parameter's name is empty").at(format!("{place}.{key}"))
+        }
+        (HelmTargetSpec { name: None, tag: None, spec: Some(spec) }, _) => {
+            return Some(Target::Helm(HelmTarget::Spec(spec.clone())));
+        }
+        (HelmTargetSpec { spec: Some(_), .. }, _) => {
+            Problem::new(Reason::InvalidTarget, "the target has both a spec and a name or tag").at(place)
+        }
+        (HelmTargetSpec { name, tag: Some(tag), .. }, _) if name.as_ref() == Some(tag) => {
+            Problem::new(Reason::InvalidTarget, format!("name and tag are one parameter, `{tag}`")).at(place)
+        }
+        (HelmTargetSpec { name: None, tag: None, .. }, _) => return Some(Target::Helm(HelmTarget::default())),
+        (HelmTargetSpec { name, tag, .. }, _) => {
+            let tag = tag.clone().unwrap_or_else(|| "image.tag".to_owned());
+            return Some(Target::Helm(HelmTarget::NameAndTag { name: name.clone(), tag }));
+        }
+    };
+    problems.add(problem.hint("give either spec, or name and tag"));
+    None
+}
+
+fn source_selector(text: &SourceSelectorSpec, place: &str, problems: &mut Problems) -> Option<SourceSelector> {
+    let SourceSelectorSpec { name, index, reference, chart } = text;
+    match (name, index, reference, chart) {
+        (Some(name), None, None, None) => return Some(SourceSelector::Name(name.clone())),
+        (None, Some(index), None, None) if *index >= 0 => {
+            return Some(SourceSelector::Index(usize::try_from(*index).unwrap_or_default()));
+        }
+        (None, None, Some(reference), None) => return Some(SourceSelector::Reference(reference.clone())),
+        (None, None, None, Some(chart)) => return Some(SourceSelector::Chart(chart.clone())),
+        _ => {}
+    }
+    let problem = Problem::new(Reason::InvalidTarget, "the source is not named in exactly one way").at(place);
+    problems.add(problem.hint("give exactly one of name, index (from 0), ref and chart"));
+    None
+}

@@ -1,0 +1,192 @@
+//! Select: asks the registry once an image, and decides for every Application that uses it. The decision itself is
+//! [`crate::select::select`]; here is only the asking.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::lock::Mutex;
+use jiff::Timestamp;
+
+use super::discover::Use;
+use super::memory::{Memory, Remembered};
+use crate::model::{
+    Candidate, Closed, Current, Decision, Details, Digest, Image, Known, Listing, Outcome, Problem, Reason, Situation,
+    Strategy, Tag,
+};
+use crate::ports::{Ports, Question, RegistryError};
+use crate::select;
+
+/// More rounds than any rule needs; each round asks for tags that were not asked for before.
+const MAXIMUM_ROUNDS: usize = 1000;
+
+/// What a registry offers for one image, filled in as details are asked for.
+pub struct Offer<'a> {
+    image: &'a Image,
+    fresh_since: Timestamp,
+    now: Timestamp,
+    closed: Option<Closed>,
+    first_look: bool,
+    state: Mutex<State>,
+}
+
+struct State {
+    listing: Arc<Listing>,
+    seen: BTreeMap<Digest, Timestamp>,
+}
+
+/// A decision, and what it leaves to remember.
+#[derive(Debug, Clone)]
+pub struct Decided {
+    /// The decision.
+    pub decision: Decision,
+    /// A version that a person took back, and when that was noticed.
+    pub held_back: Option<(String, Timestamp)>,
+}
+
+impl<'a> Offer<'a> {
+    /// Asks the registry for the tags of `image`.
+    pub async fn fetch(
+        ports: Ports<'_>,
+        image: &'a Image,
+        memory: &Memory,
+        fresh_since: Timestamp,
+        now: Timestamp,
+        closed: Option<Closed>,
+    ) -> Result<Self, RegistryError> {
+        let listing = ports.registry.tags(&question(image), fresh_since).await?;
+        let ours = memory.seen.iter().filter(|((title, _), _)| *title == image.title);
+        let seen: BTreeMap<_, _> = ours.map(|((_, digest), time)| (digest.clone(), *time)).collect();
+        let first_look = seen.is_empty();
+        Ok(Self { image, fresh_since, now, closed, first_look, state: Mutex::new(State { listing, seen }) })
+    }
+
+    /// When each digest was first seen, for rules with a minimum age.
+    pub async fn seen(&self) -> BTreeMap<Digest, Timestamp> {
+        self.state.lock().await.seen.clone()
+    }
+
+    /// Decides for one Application. What runs stands in for the version at the destination where that states none; of
+    /// several running versions the one that holds the image back counts.
+    pub async fn decide(
+        &self,
+        ports: Ports<'_>,
+        used: &Use,
+        remembered: &Remembered,
+    ) -> Result<Decided, RegistryError> {
+        let held_back = self.held_back(ports, used, remembered).await;
+        let taken_back = held_back.as_ref().and_then(|(version, _)| tag_of(version));
+        let candidates: Vec<Option<Current>> = match (&used.held.version, used.live.as_slice()) {
+            (Some(version), _) => vec![Some(version.clone())],
+            (None, []) => vec![None],
+            (None, live) => live.iter().cloned().map(Some).collect(),
+        };
+        let mut decided: Option<Decision> = None;
+        for current in candidates {
+            let situation =
+                Situation { now: self.now, current, taken_back: taken_back.clone(), closed: self.closed.clone() };
+            let decision = self.ask(ports, &situation).await?;
+            let replace = decided
+                .as_ref()
+                .is_none_or(|_| matches!(decision.outcome, Outcome::Hold { reason: Reason::WouldGoBackwards, .. }));
+            decided = if replace { Some(decision) } else { decided };
+        }
+        let decision =
+            decided.ok_or_else(|| RegistryError::new(Reason::UnreadableAnswer, "no version to decide on"))?;
+        Ok(Decided { decision, held_back })
+    }
+
+    /// The version that a person took back: remembered as such, and not passed since; or written by us, and replaced by a lower one.
+    async fn held_back(&self, ports: Ports<'_>, used: &Use, remembered: &Remembered) -> Option<(String, Timestamp)> {
+        let current = used.held.version.as_ref();
+        let at = |version: &str| current.is_some_and(|current| current.to_string() == version);
+        if let Some((version, since)) = &remembered.held_back {
+            return (!at(version)).then(|| (version.clone(), *since));
+        }
+        let written = remembered.written.as_ref().filter(|written| !at(written))?;
+        let (written_tag, current_tag) = (tag_of(written)?, current?.tag.clone()?);
+        let mut state = self.state.lock().await;
+        if self.image.rule.strategy == Strategy::NewestBuild {
+            self.read(ports, &mut state, &[written_tag.clone(), current_tag.clone()]).await.ok()?;
+        }
+        let lower = select::is_lower(&self.image.rule, &state.listing, &current_tag, &written_tag);
+        lower.then(|| (written.clone(), self.now))
+    }
+
+    /// Reads what is not known yet of some tags.
+    async fn read(&self, ports: Ports<'_>, state: &mut State, tags: &[Tag]) -> Result<(), RegistryError> {
+        let unknown = |candidate: &&Candidate| candidate.details == Details::Unknown && tags.contains(&candidate.tag);
+        let tags: Vec<Tag> =
+            state.listing.candidates.iter().filter(unknown).map(|candidate| candidate.tag.clone()).collect();
+        if !tags.is_empty() {
+            let found = ports.registry.details(&question(self.image), &tags, self.fresh_since).await?;
+            self.merge(state, &tags, found);
+        }
+        Ok(())
+    }
+
+    async fn ask(&self, ports: Ports<'_>, situation: &Situation) -> Result<Decision, RegistryError> {
+        let mut state = self.state.lock().await;
+        for _ in 0..MAXIMUM_ROUNDS {
+            let decision = select::select(&self.image.rule, &state.listing, situation);
+            let Outcome::NeedDetails(tags) = &decision.outcome else { return Ok(decision) };
+            let found = ports.registry.details(&question(self.image), tags, self.fresh_since).await?;
+            self.merge(&mut state, tags, found);
+        }
+        Err(RegistryError::new(
+            Reason::UnreadableAnswer,
+            format!("cannot decide on `{}`: the rule keeps asking", self.image.reference.repository),
+        ))
+    }
+
+    /// Puts details into the listing. A tag that is gone since it was listed is taken out.
+    fn merge(&self, state: &mut State, asked: &[Tag], found: Vec<Candidate>) {
+        let mut details: BTreeMap<Tag, Details> =
+            found.into_iter().map(|candidate| (candidate.tag, candidate.details)).collect();
+        let asked: std::collections::BTreeSet<&Tag> = asked.iter().collect();
+        let listing = Arc::make_mut(&mut state.listing);
+        listing.candidates.retain_mut(|candidate| {
+            if !asked.contains(&candidate.tag) {
+                return true;
+            }
+            let found = details.remove(&candidate.tag);
+            candidate.details = found.unwrap_or_default();
+            candidate.details != Details::Unknown
+        });
+        if self.image.rule.minimum_age.is_none() {
+            return;
+        }
+        for candidate in &mut listing.candidates {
+            let Details::Known(known) = &mut candidate.details else { continue };
+            known.first_seen = Some(self.first_seen(&mut state.seen, known));
+        }
+    }
+
+    /// At the first look at a repository nothing is new: build dates count. Later, a digest not seen before is first seen now.
+    fn first_seen(&self, seen: &mut BTreeMap<Digest, Timestamp>, known: &Known) -> Timestamp {
+        if let Some(time) = seen.get(&known.digest) {
+            return *time;
+        }
+        let built = known.pushed.or_else(|| known.builds.iter().filter_map(|(_, created)| *created).max());
+        let time = if self.first_look { built.unwrap_or(self.now).min(self.now) } else { self.now };
+        seen.insert(known.digest.clone(), time);
+        time
+    }
+}
+
+fn question(image: &Image) -> Question<'_> {
+    Question {
+        repository: &image.reference.repository,
+        pull_secret: image.pull_secret.as_ref(),
+        platforms: &image.rule.platforms,
+        dates: image.rule.needs_dates() || !image.rule.platforms.is_empty(),
+    }
+}
+
+fn tag_of(version: &str) -> Option<Tag> {
+    version.split('@').next()?.parse().ok()
+}
+
+/// Why a registry's answer decides nothing, as a problem.
+pub fn problem(error: &RegistryError) -> Problem {
+    Problem::new(error.reason, error.message.clone())
+}

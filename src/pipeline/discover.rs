@@ -1,0 +1,228 @@
+//! Discover: which Applications a policy acts on, which of its images each one uses, where each is written, and what is
+//! there now. Pure.
+//!
+//! The destination tells what is there now; the images of live Pods only help to see that an Application uses an image, and
+//! stand in where the destination states no version.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::place::{Held, Place};
+use crate::model::{Application, Current, HelmTarget, Image, ImageReference, Policy, Problem, Reason, Source};
+use crate::ports::Inventory;
+
+/// What was found for one policy.
+#[derive(Debug, Clone, Default)]
+pub struct Discovered {
+    /// Applications that match, sorted by name.
+    pub applications: Vec<Finding>,
+    /// Applications that would match and cannot be read.
+    pub problems: Vec<Problem>,
+}
+
+/// What was found in one Application.
+#[derive(Debug, Clone)]
+pub struct Finding {
+    /// The Application.
+    pub application: Arc<Application>,
+    /// Its images, in the policy's order.
+    pub images: Vec<Found>,
+}
+
+/// What was found of one image in one Application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The image's position among the policy's usable images.
+    pub image: usize,
+    /// Where it is written, and what is there; or why it is left alone.
+    pub place: Result<Use, Problem>,
+}
+
+/// An image that an Application uses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Use {
+    /// Where it is written.
+    pub place: Place,
+    /// The source that the place lies in.
+    pub source: Source,
+    /// What the place holds.
+    pub held: Held,
+    /// The versions that run, where the place holds none; more than one in a rollout.
+    pub live: Vec<Current>,
+}
+
+impl Use {
+    /// The version at the destination; where it states none, the one that runs.
+    pub fn current(&self) -> Option<&Current> {
+        self.held.version.as_ref().or_else(|| self.live.first().filter(|_| self.live.len() == 1))
+    }
+}
+
+/// Finds the policy's images in the Applications of its namespace.
+pub fn discover(policy: &Policy, inventory: &Inventory, others: &[Arc<Policy>]) -> Discovered {
+    let older: Vec<&Policy> =
+        others.iter().map(AsRef::as_ref).filter(|other| other.id != policy.id && other.goes_before(policy)).collect();
+    let matching =
+        inventory.applications.iter().filter(|application| policy.matches(&application.id, &application.labels));
+    let find = |application: &Arc<Application>| Finding {
+        application: application.clone(),
+        images: find(policy, application, &older),
+    };
+    let unreadable = inventory.unreadable.iter().filter(|(id, _)| policy.matches(id, &BTreeMap::new()));
+    let problem = |(id, cause): &(_, String)| {
+        Problem::new(Reason::UnreadableObject, format!("the Application `{id}` cannot be read: {cause}"))
+    };
+    Discovered { applications: matching.map(find).collect(), problems: unreadable.map(problem).collect() }
+}
+
+/// Finds the policy's images in one Application.
+pub fn find(policy: &Policy, application: &Application, older: &[&Policy]) -> Vec<Found> {
+    let mut found: Vec<Found> =
+        policy.images.iter().enumerate().map(|(image, text)| Found { image, place: used(text, application) }).collect();
+    refuse_double_claims(policy, application, &mut found);
+    let claimed = claims_of(older, application);
+    for found in &mut found {
+        let Ok(used) = &found.place else { continue };
+        let taken = used.place.claims().into_iter().find_map(|claim| claimed.get(&claim).map(|owner| (claim, owner)));
+        if let Some((claim, owner)) = taken {
+            let message = format!("the older policy `{owner}` already writes `{claim}` of `{}`", application.id);
+            let problem = Problem::new(Reason::Conflict, message)
+                .at(format!("spec.images[{}]", policy.images[found.image].index));
+            found.place = Err(problem.hint("leave the image to one of the two policies"));
+        }
+    }
+    found
+}
+
+/// The images of the older policies in this Application, by what they write.
+fn claims_of(older: &[&Policy], application: &Application) -> BTreeMap<String, String> {
+    let mut claimed = BTreeMap::new();
+    for policy in older.iter().filter(|policy| policy.matches(&application.id, &application.labels)) {
+        for used in policy.images.iter().filter_map(|image| used(image, application).ok()) {
+            for claim in used.place.claims() {
+                claimed.entry(claim).or_insert_with(|| policy.id.name.clone());
+            }
+        }
+    }
+    claimed
+}
+
+fn refuse_double_claims(policy: &Policy, application: &Application, found: &mut [Found]) {
+    let mut claimed: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (position, found) in found.iter().enumerate() {
+        for claim in found.place.iter().flat_map(|used| used.place.claims()) {
+            claimed.entry(claim).or_default().push(position);
+        }
+    }
+    for (claim, positions) in claimed.into_iter().filter(|(_, positions)| positions.len() > 1) {
+        let places: Vec<String> = positions
+            .iter()
+            .map(|&position| format!("spec.images[{}]", policy.images[found[position].image].index))
+            .collect();
+        for (position, place) in positions.into_iter().zip(&places) {
+            let message = format!("{} are both written to `{claim}` of `{}`", places.join(" and "), application.id);
+            let problem = Problem::new(Reason::TargetClaimedTwice, message).at(place.clone());
+            found[position].place = Err(problem.hint("give each a target of its own"));
+        }
+    }
+}
+
+/// Whether and where an Application uses an image.
+fn used(image: &Image, application: &Application) -> Result<Use, Problem> {
+    if application.deleting {
+        return Err(Problem::new(
+            Reason::ApplicationDeleting,
+            format!("`{}` is being deleted and is left alone", application.id),
+        ));
+    }
+    if application.skipped {
+        let message = format!("`{}` carries argocd.argoproj.io/skip-reconcile and is left alone", application.id);
+        return Err(Problem::new(Reason::ApplicationSkipped, message));
+    }
+    let live = live(image, application);
+    let place = Place::of(image, application).map_err(|problem| {
+        // Another image's source need not be writable: say so only of an image that is seen to be used.
+        if live.is_empty() && !image.force && image.target.is_none() && problem.reason == Reason::AmbiguousSource {
+            return not_used(image, application, &Held::default());
+        }
+        problem
+    })?;
+    let source = application.sources.each().into_iter().find(|(pointer, _)| *pointer == place.source);
+    let source = source.map(|(_, source)| source.clone()).unwrap_or_default();
+    let held = place.held(&source, image);
+    let named = held
+        .name
+        .as_deref()
+        .map(|name| name.parse::<ImageReference>().is_ok_and(|name| name.repository == image.reference.repository));
+    if named == Some(false) && !place.explicit && (!live.is_empty() || image.force) {
+        return Err(foreign(image, application, &place, &held));
+    }
+    let stated = named == Some(true) || (named.is_none() && place.explicit && held.exists);
+    if !(stated || !live.is_empty() || image.force) {
+        return Err(not_used(image, application, &held));
+    }
+    let live = if held.version.is_none() { live } else { Vec::new() };
+    Ok(Use { place, source, held, live })
+}
+
+/// The versions of the image that run, sorted, each once.
+fn live(image: &Image, application: &Application) -> Vec<Current> {
+    let renamed = match &image.target {
+        Some(crate::model::Target::Kustomize(Some(name))) => Some(&name.repository),
+        _ => None,
+    };
+    let ours = |reference: &ImageReference| {
+        reference.repository == image.reference.repository || renamed.is_some_and(|name| *name == reference.repository)
+    };
+    let references = application.live_images.iter().filter_map(|text| text.parse::<ImageReference>().ok()).filter(ours);
+    let versions: BTreeSet<_> = references.map(|reference| (reference.tag, reference.digest)).collect();
+    versions.into_iter().map(|(tag, digest)| Current { tag, digest }).collect()
+}
+
+fn not_used(image: &Image, application: &Application, held: &Held) -> Problem {
+    let holds = held.name.as_ref().map(|name| format!(", its parameters name `{name}`")).unwrap_or_default();
+    let message = format!("nothing shows that `{}` uses `{}`{holds}", application.id, image.reference.repository);
+    Problem::new(Reason::ImageNotUsed, message)
+        .at(format!("spec.images[{}]", image.index))
+        .hint("set `forceUpdate: true` if it does without running now")
+}
+
+/// The usual place belongs to another image, so the user has to say where this one is written.
+fn foreign(image: &Image, application: &Application, place: &Place, held: &Held) -> Problem {
+    let parameter = match &place.slot {
+        super::place::Slot::Helm(HelmTarget::NameAndTag { name: Some(name), .. } | HelmTarget::Spec(name)) => {
+            name.clone()
+        }
+        _ => place.to_string(),
+    };
+    let other = held.name.clone().unwrap_or_default();
+    let message =
+        format!("`{parameter}` of `{}` belongs to `{other}`, not to `{}`", application.id, image.reference.repository);
+    Problem::new(Reason::InvalidTarget, message)
+        .at(format!("spec.images[{}].target", image.index))
+        .hint("name the parameters of this image with `target: { helm: { name: …, tag: … } }`")
+}
+
+impl Discovered {
+    /// Whether some Application uses the image at `position`.
+    pub fn uses(&self, position: usize) -> bool {
+        self.places(position).any(Result::is_ok)
+    }
+
+    /// Why the image at `position` is used nowhere, if nothing shows that it is used anywhere.
+    pub fn unused(&self, position: usize) -> Option<&Problem> {
+        let mut first = None;
+        for place in self.places(position) {
+            match place {
+                Err(problem) if problem.reason == Reason::ImageNotUsed => first = first.or(Some(problem)),
+                _ => return None,
+            }
+        }
+        first
+    }
+
+    fn places(&self, position: usize) -> impl Iterator<Item = &Result<Use, Problem>> {
+        let images = self.applications.iter().flat_map(|finding| &finding.images);
+        images.filter(move |found| found.image == position).map(|found| &found.place)
+    }
+}

@@ -1,0 +1,254 @@
+//! Where an image stands in an Application: which source, and which slot in it.
+
+use std::fmt;
+
+use super::{helm, kustomize};
+use crate::model::{
+    Application, Choice, Current, Digest, Edit, HelmTarget, Image, ImageReference, Operation, Pin, Pointer, Problem,
+    Reason, Source, SourceKind, SourceSelector, Sources, Tag, Target,
+};
+
+/// The place that the version of one image is written to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The source, as a place in the Application.
+    pub source: Pointer,
+    /// Where in the source.
+    pub slot: Slot,
+    /// Whether the user named the slot; a default slot may belong to another image.
+    pub explicit: bool,
+}
+
+/// A slot in a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Slot {
+    /// Helm parameters.
+    Helm(HelmTarget),
+    /// The entry of `kustomize.images` for this image name in the manifests.
+    Kustomize(ImageReference),
+}
+
+/// What a place holds.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Held {
+    /// The image's name, where the place states one.
+    pub name: Option<String>,
+    /// The version, where the place states one.
+    pub version: Option<Current>,
+    /// Whether the place exists at all, be it empty.
+    pub exists: bool,
+}
+
+/// What is written to a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version<'a> {
+    /// The image's name as the user wrote it.
+    pub name: &'a str,
+    /// Its tag, where one is written.
+    pub tag: Option<&'a Tag>,
+    /// Its digest, where one is written.
+    pub digest: Option<&'a Digest>,
+    /// Its tag, for places where a digest cannot stand alone.
+    pub beside: &'a Tag,
+}
+
+impl Place {
+    /// The place of `image` in `application`.
+    ///
+    /// # Errors
+    /// A problem when no source fits, or more than one.
+    pub fn of(image: &Image, application: &Application) -> Result<Self, Problem> {
+        let (source, found) = source_of(image, application)?;
+        let wanted = image.target.as_ref().map(Target::kind);
+        let kind = match (wanted, found.kind) {
+            (None, Some(kind @ (SourceKind::Helm | SourceKind::Kustomize))) => kind,
+            (Some(wanted), Some(kind)) if kind != wanted => return Err(wrong_kind(image, application, wanted, kind)),
+            (Some(wanted), _) => wanted,
+            (None, kind) => return Err(unsupported(application, kind)),
+        };
+        let slot = match (&image.target, kind) {
+            (Some(Target::Helm(target)), _) => Slot::Helm(target.clone()),
+            (Some(Target::Kustomize(Some(name))), _) => Slot::Kustomize(name.clone()),
+            (Some(Target::Kustomize(None)), _) | (None, SourceKind::Kustomize) => {
+                Slot::Kustomize(image.reference.clone())
+            }
+            (None, _) => Slot::Helm(HelmTarget::default()),
+        };
+        Ok(Self { source, slot, explicit: image.target.is_some() })
+    }
+
+    /// What the place holds.
+    pub fn held(&self, source: &Source, image: &Image) -> Held {
+        match &self.slot {
+            Slot::Helm(target) => helm::held(source, target),
+            Slot::Kustomize(name) => kustomize::held(source, name, image),
+        }
+    }
+
+    /// The operations that put `version` into the place, and the source as it is afterwards.
+    pub fn write(&self, source: &Source, image: &Image, version: &Version<'_>) -> (Vec<Operation>, Source) {
+        match &self.slot {
+            Slot::Helm(target) => helm::write(&self.source, source, target, image, version),
+            Slot::Kustomize(name) => kustomize::write(&self.source, source, name, image, version),
+        }
+    }
+
+    /// The names of what is written, for comparing with what others write.
+    pub fn claims(&self) -> Vec<String> {
+        let parameter = |name: &String| format!("{}.helm.parameters[name={name}]", self.source);
+        match &self.slot {
+            Slot::Helm(HelmTarget::Spec(spec)) => vec![parameter(spec)],
+            Slot::Helm(HelmTarget::NameAndTag { name: _, tag }) => vec![parameter(tag)],
+            Slot::Kustomize(name) => vec![format!("{}.kustomize.images[{}]", self.source, name.repository)],
+        }
+    }
+}
+
+/// As people write it: `spec.source.helm.parameters[name=image.tag]`.
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.slot {
+            Slot::Helm(HelmTarget::Spec(name) | HelmTarget::NameAndTag { tag: name, .. }) => {
+                write!(formatter, "{}.helm.parameters[name={name}]", self.source)
+            }
+            Slot::Kustomize(name) => write!(formatter, "{}.kustomize.images[{}]", self.source, name.name),
+        }
+    }
+}
+
+impl Target {
+    /// The type of source that the target needs.
+    pub(super) const fn kind(&self) -> SourceKind {
+        match self {
+            Self::Helm(_) => SourceKind::Helm,
+            Self::Kustomize(_) => SourceKind::Kustomize,
+        }
+    }
+}
+
+impl<'a> Version<'a> {
+    /// What is written of `choice` for `image`.
+    pub fn of(image: &'a Image, choice: &'a Choice) -> Self {
+        let digest = choice.digest.as_ref();
+        let (tag, digest) = match (image.rule.pin, digest) {
+            (Pin::Tag, _) | (_, None) => (Some(&choice.tag), None),
+            (Pin::TagAndDigest, digest) => (Some(&choice.tag), digest),
+            (Pin::Digest, digest) => (None, digest),
+        };
+        Self { name: &image.reference.name, tag, digest, beside: &choice.tag }
+    }
+
+    /// `tag`, `tag@digest` or `digest`.
+    pub fn text(&self) -> String {
+        match (self.tag, self.digest) {
+            (Some(tag), Some(digest)) => format!("{tag}@{digest}"),
+            (Some(tag), None) => tag.to_string(),
+            (None, digest) => digest.map(ToString::to_string).unwrap_or_default(),
+        }
+    }
+
+    /// The reference with `name` in front: `name:tag`, `name:tag@digest` or `name@digest`.
+    pub fn reference(&self, name: &str) -> String {
+        let tag = self.tag.map(|tag| format!(":{tag}")).unwrap_or_default();
+        let digest = self.digest.map(|digest| format!("@{digest}")).unwrap_or_default();
+        format!("{name}{tag}{digest}")
+    }
+}
+
+/// An edit of `image` made of `operations`.
+pub fn edit(image: &Image, from: Option<&Current>, version: &Version<'_>, operations: Vec<Operation>) -> Edit {
+    Edit { image: image.index, from: from.map(ToString::to_string), to: version.text(), operations }
+}
+
+fn source_of<'a>(image: &Image, application: &'a Application) -> Result<(Pointer, &'a Source), Problem> {
+    let sources = application.sources.each();
+    let Sources::Many(_) = application.sources else {
+        let place = format!("spec.images[{}].target.source", image.index);
+        let only = sources.into_iter().next();
+        return match (&image.source, only) {
+            (_, None) => {
+                Err(Problem::new(Reason::UnsupportedSourceType, format!("`{}` has no source", application.id)))
+            }
+            (None, Some(only)) => Ok(only),
+            (Some(selector), Some(only)) if selector.fits(0, only.1) => Ok(only),
+            (Some(selector), Some(_)) => Err(Problem::new(
+                Reason::InvalidTarget,
+                format!("`{}` has one source, and it is not {selector}", application.id),
+            )
+            .at(place)),
+        };
+    };
+    let fits = |(index, (_, source)): &(usize, (Pointer, &Source))| match (&image.source, &image.target) {
+        (Some(selector), _) => selector.fits(*index, source),
+        (None, Some(target)) => source.kind == Some(target.kind()),
+        (None, None) => matches!(source.kind, Some(SourceKind::Helm | SourceKind::Kustomize)),
+    };
+    let described = describe(&sources);
+    let mut fitting: Vec<_> = sources.into_iter().enumerate().filter(fits).map(|(_, source)| source).collect();
+    match (fitting.len(), &image.source) {
+        (1, _) => Ok(fitting.remove(0)),
+        (0, Some(selector)) => {
+            let message = format!("`{}` has no source that is {selector}; it has {described}", application.id);
+            Err(Problem::new(Reason::InvalidTarget, message).at(format!("spec.images[{}].target.source", image.index)))
+        }
+        (0, None) => Err(Problem::new(Reason::UnsupportedSourceType, format!("no source of `{}` can be written; it has {described}", application.id))
+            .hint("only Helm and Kustomize sources can be written; name the kind with `target.helm` or `target.kustomize` if Argo CD has not found it out yet")),
+        (_, _) => Err(Problem::new(Reason::AmbiguousSource, format!("more than one source of `{}` fits; it has {described}", application.id))
+            .at(format!("spec.images[{}].target.source", image.index))
+            .hint("name one with `target: { source: { index: 0 } }`")),
+    }
+}
+
+fn describe(sources: &[(Pointer, &Source)]) -> String {
+    let one = |(index, (_, source)): (usize, &(Pointer, &Source))| {
+        let kind = source.kind.map_or("of unknown type", SourceKind::as_str);
+        let name = source.name.as_deref().or(source.reference.as_deref()).or(source.chart.as_deref());
+        name.map_or_else(|| format!("{index} ({kind})"), |name| format!("{index} (`{name}`, {kind})"))
+    };
+    sources.iter().enumerate().map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn wrong_kind(image: &Image, application: &Application, wanted: SourceKind, kind: SourceKind) -> Problem {
+    let message = format!(
+        "the target is for {} sources, and the source of `{}` is of type {}",
+        wanted.as_str(),
+        application.id,
+        kind.as_str()
+    );
+    Problem::new(Reason::UnsupportedSourceType, message).at(format!("spec.images[{}].target", image.index))
+}
+
+fn unsupported(application: &Application, kind: Option<SourceKind>) -> Problem {
+    let id = &application.id;
+    let (message, hint) = if let Some(kind) = kind {
+        let message =
+            format!("the source of `{id}` is of type {}, which cannot be written in the Application", kind.as_str());
+        (message, "Helm and Kustomize sources can be")
+    } else {
+        let hint = "Argo CD tells it after its first look; or name it with `target.helm` or `target.kustomize`";
+        (format!("the type of the source of `{id}` is not known"), hint)
+    };
+    Problem::new(Reason::UnsupportedSourceType, message).hint(hint)
+}
+
+impl SourceSelector {
+    fn fits(&self, index: usize, source: &Source) -> bool {
+        match self {
+            Self::Name(name) => source.name.as_ref() == Some(name),
+            Self::Index(wanted) => *wanted == index,
+            Self::Reference(reference) => source.reference.as_ref() == Some(reference),
+            Self::Chart(chart) => source.chart.as_ref() == Some(chart),
+        }
+    }
+}
+
+impl fmt::Display for SourceSelector {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => write!(formatter, "named `{name}`"),
+            Self::Index(index) => write!(formatter, "at index {index}"),
+            Self::Reference(reference) => write!(formatter, "referred to as `{reference}`"),
+            Self::Chart(chart) => write!(formatter, "the chart `{chart}`"),
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! Write: one Application at a time, decided and written on one state of it. A change by somebody else in between starts
+//! over from the fresh state.
+
+use std::sync::Arc;
+
+use super::choose::{self, Offer};
+use super::discover::{self, Finding, Use};
+use super::memory::{Memory, Remembered};
+use super::place::{self, Version};
+use crate::model::{
+    Application, ApplicationPlan, Choice, Decision, Edit, Guard, Image, ImageReport, Outcome, Pointer, Policy, Problem,
+    Reason, Source,
+};
+use crate::ports::{Ports, RegistryError, WriteError};
+
+const MAXIMUM_ATTEMPTS: usize = 5;
+/// Attempts after which an object that never rests is no longer asked to, where the plan tests every value that it replaces.
+const PATIENT_ATTEMPTS: usize = 3;
+
+/// What is needed to decide on and write the Applications of one policy.
+#[derive(Clone, Copy)]
+pub struct Desk<'a> {
+    /// The world.
+    pub ports: Ports<'a>,
+    /// The policy.
+    pub policy: &'a Policy,
+    /// The policies that go before it.
+    pub older: &'a [&'a Policy],
+    /// What the registry offers, by image; `None` for images that nothing uses.
+    pub offers: &'a [Option<Result<Offer<'a>, RegistryError>>],
+    /// What is remembered of earlier looks.
+    pub memory: &'a Memory,
+}
+
+/// One image of one Application between decision and write.
+struct Draft<'a> {
+    image: &'a Image,
+    used: Option<Use>,
+    choice: Option<Choice>,
+    report: ImageReport,
+}
+
+impl<'a> Desk<'a> {
+    /// Decides on one Application and writes it.
+    ///
+    /// # Guarantees
+    /// All changes of the Application are written at once or not at all, on exactly the state that they were decided on. Where that
+    /// state never lasts, the values that are replaced must at least be those that were decided on. After five attempts the
+    /// report says so, and the next look tries again.
+    pub async fn write(&self, finding: Finding) -> Vec<ImageReport> {
+        let mut finding = finding;
+        for attempt in 0..MAXIMUM_ATTEMPTS {
+            let mut drafts = self.decide(&finding).await;
+            let mut plan = plan(&finding.application, &drafts);
+            if attempt >= PATIENT_ATTEMPTS && plan.tests_all() {
+                plan.guard = Guard::Values;
+            }
+            if plan.edits.is_empty() || self.policy.dry_run {
+                return finish(drafts);
+            }
+            match self.ports.applications.write(&plan).await {
+                Ok(()) => {
+                    settle(&mut drafts, &plan, |draft, edit| {
+                        draft.written(edit);
+                    });
+                    return finish(drafts);
+                }
+                Err(WriteError::Conflict(_)) => match self.anew(&finding.application).await {
+                    Ok(Some(fresh)) => finding = fresh,
+                    Ok(None) => return Vec::new(),
+                    Err(error) => return failed(drafts, &plan, &error),
+                },
+                Err(error) => return failed(drafts, &plan, &error),
+            }
+        }
+        let drafts = self.decide(&finding).await;
+        let plan = plan(&finding.application, &drafts);
+        failed(drafts, &plan, &WriteError::Conflict(finding.application.id.clone()))
+    }
+
+    /// The Application as it is now; `None` when it is gone or no longer matches.
+    async fn anew(&self, application: &Application) -> Result<Option<Finding>, WriteError> {
+        let unavailable = |error: crate::ports::ApplicationsError| WriteError::Unavailable {
+            application: application.id.clone(),
+            cause: error.to_string(),
+        };
+        let fresh = self.ports.applications.fresh(&application.id).await.map_err(unavailable)?;
+        let matching = fresh.filter(|fresh| self.policy.matches(&fresh.id, &fresh.labels));
+        Ok(matching
+            .map(|application| Finding { images: discover::find(self.policy, &application, self.older), application }))
+    }
+
+    async fn decide(&self, finding: &Finding) -> Vec<Draft<'a>> {
+        let mut drafts = Vec::with_capacity(finding.images.len());
+        for found in &finding.images {
+            let image = &self.policy.images[found.image];
+            let remembered = self.memory.of(&finding.application.id.name, &image.title);
+            let draft = Draft::new(image, &finding.application, &remembered);
+            let draft = match (&found.place, &self.offers[found.image]) {
+                (Err(problem), _) if problem.reason == Reason::ImageNotUsed => continue,
+                (Err(problem), _) => draft.refused(problem, &remembered),
+                (Ok(used), offer) => self.draft(draft.using(used), offer.as_ref(), used, &remembered).await,
+            };
+            drafts.push(draft);
+        }
+        drafts
+    }
+
+    async fn draft(
+        &self,
+        draft: Draft<'a>,
+        offer: Option<&Result<Offer<'a>, RegistryError>>,
+        used: &Use,
+        remembered: &Remembered,
+    ) -> Draft<'a> {
+        let offer = match offer {
+            Some(Ok(offer)) => offer,
+            Some(Err(error)) => return draft.refused(&choose::problem(error), remembered),
+            None => return draft.refused(&Problem::new(Reason::Suspended, "the policy is suspended"), remembered),
+        };
+        match offer.decide(self.ports, used, remembered).await {
+            Ok(decided) => draft.decided(&decided.decision, decided.held_back, self.policy.dry_run),
+            Err(error) => draft.refused(&choose::problem(&error), remembered),
+        }
+    }
+}
+
+/// The edits of one Application, each made on the source as the one before leaves it.
+fn plan(application: &Arc<Application>, drafts: &[Draft<'_>]) -> ApplicationPlan {
+    let mut sources: Vec<(Pointer, Source)> =
+        application.sources.each().into_iter().map(|(pointer, source)| (pointer, source.clone())).collect();
+    let mut edits = Vec::new();
+    for draft in drafts {
+        let (Some(used), Some(choice)) = (&draft.used, &draft.choice) else { continue };
+        let Some((_, source)) = sources.iter_mut().find(|(pointer, _)| *pointer == used.place.source) else {
+            continue;
+        };
+        let version = Version::of(draft.image, choice);
+        let (operations, after) = used.place.write(source, draft.image, &version);
+        *source = after;
+        if !operations.is_empty() {
+            edits.push(place::edit(draft.image, used.current(), &version, operations));
+        }
+    }
+    ApplicationPlan {
+        application: application.id.clone(),
+        uid: application.uid.clone(),
+        resource_version: application.resource_version.clone(),
+        guard: Guard::Version,
+        edits,
+    }
+}
+
+fn failed(mut drafts: Vec<Draft<'_>>, plan: &ApplicationPlan, error: &WriteError) -> Vec<ImageReport> {
+    settle(&mut drafts, plan, |draft, _| draft.fail(error.reason(), error.to_string()));
+    finish(drafts)
+}
+
+/// Tells each draft that the plan holds an edit for what became of it.
+fn settle(drafts: &mut [Draft<'_>], plan: &ApplicationPlan, mut tell: impl FnMut(&mut Draft<'_>, &Edit)) {
+    for draft in drafts {
+        if let Some(edit) = plan.edits.iter().find(|edit| edit.image == draft.image.index) {
+            tell(draft, edit);
+        }
+    }
+}
+
+fn finish(drafts: Vec<Draft<'_>>) -> Vec<ImageReport> {
+    drafts.into_iter().map(|draft| draft.report).collect()
+}
+
+impl<'a> Draft<'a> {
+    fn new(image: &'a Image, application: &Application, remembered: &Remembered) -> Self {
+        let report = ImageReport {
+            application: application.id.clone(),
+            image: image.title.clone(),
+            repository: image.reference.repository.to_string(),
+            current: None,
+            previous: None,
+            chosen: None,
+            reason: Reason::UpToDate,
+            message: String::new(),
+            counts: None,
+            runner_up: None,
+            destination: None,
+            written: remembered.written.clone(),
+            held_back: remembered.held_back.clone(),
+            until: None,
+        };
+        Self { image, used: None, choice: None, report }
+    }
+
+    fn using(mut self, used: &Use) -> Self {
+        self.report.current = used.current().map(ToString::to_string);
+        self.report.destination = Some(used.place.to_string());
+        self.used = Some(used.clone());
+        self
+    }
+
+    /// Nothing was decided; the choice made before stays.
+    fn refused(mut self, problem: &Problem, remembered: &Remembered) -> Self {
+        self.report.chosen.clone_from(&remembered.chosen);
+        self.fail(problem.reason, problem.to_string());
+        self
+    }
+
+    fn fail(&mut self, reason: Reason, message: String) {
+        self.choice = None;
+        self.report.reason = reason;
+        self.report.message = message;
+    }
+
+    fn decided(mut self, decision: &Decision, held_back: Option<(String, jiff::Timestamp)>, dry_run: bool) -> Self {
+        let report = &mut self.report;
+        report.counts = Some(decision.counts);
+        report.runner_up = decision.runner_up.as_ref().map(ToString::to_string);
+        report.held_back = held_back;
+        let allowed = decision.counts.eligible;
+        let pin = self.image.rule.pin;
+        match &decision.outcome {
+            Outcome::Stay(choice) => {
+                report.chosen = Some(choice.written(pin));
+                report.message = format!("`{}` is the choice among {}", choice.tag, tags(allowed));
+                report.held_back = None;
+            }
+            Outcome::Move(choice) => {
+                let chosen = choice.written(pin);
+                let from = report.current.as_ref().map(|current| format!("from `{current}` ")).unwrap_or_default();
+                report.reason = Reason::WouldUpdate;
+                let would = if dry_run { "would be moved" } else { "to be moved" };
+                report.message = format!("{would} {from}to `{chosen}`, the choice among {}", tags(allowed));
+                report.chosen = Some(chosen);
+                report.held_back = None;
+                self.choice = Some(choice.clone());
+            }
+            Outcome::Hold { choice, reason, message, until } => {
+                report.chosen = Some(choice.written(pin));
+                (report.reason, report.message, report.until) = (*reason, message.clone(), *until);
+            }
+            Outcome::Nothing { reason, message } | Outcome::Undecided { reason, message } => {
+                (report.reason, report.message) = (*reason, message.clone());
+            }
+            // `Offer::decide` returns no such decision.
+            Outcome::NeedDetails(_) => report.reason = Reason::IncompleteList,
+        }
+        if let Some(note) = &decision.note {
+            report.message = format!("{}; {note}", report.message);
+        }
+        self
+    }
+
+    fn written(&mut self, edit: &Edit) {
+        let report = &mut self.report;
+        report.previous = report.current.replace(edit.to.clone());
+        report.written = Some(edit.to.clone());
+        report.reason = Reason::Updated;
+        let from = report.previous.as_ref().map(|previous| format!("from `{previous}` ")).unwrap_or_default();
+        let allowed = report.counts.map(|counts| counts.eligible).unwrap_or_default();
+        report.message = format!("moved {from}to `{}`, the choice among {}", edit.to, tags(allowed));
+    }
+}
+
+fn tags(count: usize) -> String {
+    match count {
+        1 => "1 allowed tag".to_owned(),
+        count => format!("{count} allowed tags"),
+    }
+}

@@ -1,0 +1,179 @@
+//! A world in memory: Applications and policies as YAML, repositories as lists of tags.
+
+#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    clippy::needless_pass_by_value,
+    clippy::format_collect,
+    reason = "a broken world must fail loudly, and fixtures may be short"
+)]
+
+use std::sync::Arc;
+
+use fairlead::adapters::memory::{MemoryApplications, MemoryClock, MemoryPolicies, MemoryRegistry};
+use fairlead::api::{ImageUpdatePolicy, ImageUpdatePolicyStatus};
+use fairlead::lower;
+use fairlead::model::{ApplicationId, Details, Digest, ImageReference, Known, Report, Repository};
+use fairlead::pipeline::{self, Memory};
+use fairlead::ports::{Clock, Ports};
+use jiff::Timestamp;
+use serde_json::Value;
+
+pub const NOW: &str = "2026-06-01T12:00:00Z";
+
+pub struct World {
+    pub applications: MemoryApplications,
+    pub registry: MemoryRegistry,
+    pub clock: MemoryClock,
+    policies: Vec<ImageUpdatePolicy>,
+    memory: Memory,
+    pub status: Option<ImageUpdatePolicyStatus>,
+}
+
+impl World {
+    /// A world with one policy in namespace `argocd`, given as its `spec`.
+    pub fn new(spec: &str) -> Self {
+        Self {
+            applications: MemoryApplications::default(),
+            registry: MemoryRegistry::default(),
+            clock: MemoryClock::at(NOW.parse().unwrap()),
+            policies: vec![policy("web", "2026-01-02T00:00:00Z", spec)],
+            memory: Memory::default(),
+            status: None,
+        }
+    }
+
+    /// Another policy beside the one that is looked at.
+    pub fn beside(mut self, name: &str, created: &str, spec: &str) -> Self {
+        self.policies.push(policy(name, created, spec));
+        self
+    }
+
+    /// The policy's text from now on.
+    pub fn rewrite(&mut self, spec: &str) {
+        self.policies[0] = policy("web", "2026-01-02T00:00:00Z", spec);
+    }
+
+    /// A Helm Application with `image.tag`, whose Pods run `live`.
+    pub fn helm(self, name: &str, parameters: &[(&str, &str)], live: &[&str]) -> Self {
+        let parameters: Vec<Value> = parameters
+            .iter()
+            .map(|(name, value)| serde_json::json!({ "name": name, "value": value, "forceString": true }))
+            .collect();
+        let mut source = serde_json::json!({ "repoURL": "https://git.example/web", "path": "chart" });
+        if !parameters.is_empty() {
+            source["helm"] = serde_json::json!({ "parameters": parameters });
+        }
+        self.application(
+            name,
+            serde_json::json!({ "source": source }),
+            serde_json::json!({ "sourceType": "Helm", "summary": { "images": live } }),
+        )
+    }
+
+    /// A Kustomize Application.
+    pub fn kustomize(self, name: &str, images: &[&str], live: &[&str]) -> Self {
+        let mut source = serde_json::json!({ "repoURL": "https://git.example/web", "path": "base" });
+        if !images.is_empty() {
+            source["kustomize"] = serde_json::json!({ "images": images });
+        }
+        self.application(
+            name,
+            serde_json::json!({ "source": source }),
+            serde_json::json!({ "sourceType": "Kustomize", "summary": { "images": live } }),
+        )
+    }
+
+    /// Any Application.
+    pub fn application(self, name: &str, spec: Value, status: Value) -> Self {
+        self.applications.put(serde_json::json!({
+            "apiVersion": "argoproj.io/v1alpha1",
+            "kind": "Application",
+            "metadata": { "name": name, "namespace": "argocd", "labels": { "team": "web" } },
+            "spec": spec,
+            "status": status,
+        }));
+        self
+    }
+
+    /// Tags of a repository; each an image built a day after the one before.
+    pub fn tags(self, repository: &str, tags: &[&str]) -> Self {
+        for (day, tag) in tags.iter().enumerate() {
+            self.push(repository, tag, &format!("2026-03-{:02}T00:00:00Z", day + 1));
+        }
+        self
+    }
+
+    /// Puts an image under a tag.
+    pub fn push(&self, repository: &str, tag: &str, built: &str) {
+        let known = Known {
+            digest: digest(&format!("{repository}:{tag}@{built}")),
+            builds: vec![("linux/amd64".parse().unwrap(), Some(built.parse().unwrap()))],
+            pushed: None,
+            first_seen: None,
+        };
+        self.registry.push(&repository_of(repository), tag.parse().unwrap(), Details::Known(known));
+    }
+
+    /// Looks at the policy once, as the controller does: the memory of the next look is what the status keeps.
+    pub async fn look(&mut self) -> Report {
+        let lowered: Vec<lower::Lowered> = self.policies.iter().map(lower::policy).collect();
+        let policies =
+            MemoryPolicies(lowered.iter().filter_map(|lowered| lowered.policy.clone()).map(Arc::new).collect());
+        let ports = Ports {
+            applications: &self.applications,
+            policies: &policies,
+            registry: &self.registry,
+            clock: &self.clock,
+        };
+        let report = pipeline::reconcile(ports, &lowered[0], &self.memory, self.clock.now()).await;
+        let status = pipeline::status(&report, self.status.as_ref());
+        self.memory = pipeline::remembered(&status);
+        self.status = Some(status);
+        report
+    }
+
+    /// The value at a JSON pointer of an Application.
+    pub fn at(&self, name: &str, pointer: &str) -> Value {
+        let object = self.applications.object(&ApplicationId::new("argocd", name)).unwrap();
+        object.pointer(pointer).cloned().unwrap_or_default()
+    }
+
+    /// Changes an Application as a person would.
+    pub fn edit(&self, name: &str, edit: impl FnOnce(&mut Value)) {
+        let mut object = self.applications.object(&ApplicationId::new("argocd", name)).unwrap();
+        edit(&mut object);
+        self.applications.put(object);
+    }
+
+    /// The reason and message of the `Ready` condition, and its status.
+    pub fn ready(&self) -> (String, String, String) {
+        let condition =
+            self.status.as_ref().unwrap().conditions.iter().find(|condition| condition.type_ == "Ready").unwrap();
+        (condition.status.clone(), condition.reason.clone(), condition.message.clone())
+    }
+}
+
+pub fn policy(name: &str, created: &str, spec: &str) -> ImageUpdatePolicy {
+    let text = format!(
+        "apiVersion: fairlead.dev/v1alpha1\nkind: ImageUpdatePolicy\nmetadata: {{ name: {name}, namespace: argocd, generation: 1, creationTimestamp: '{created}' }}\nspec:\n{}",
+        spec.lines().map(|line| format!("  {line}\n")).collect::<String>()
+    );
+    serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{text}\n{error}"))
+}
+
+pub fn repository_of(repository: &str) -> Repository {
+    repository.parse::<ImageReference>().unwrap().repository
+}
+
+pub fn digest(seed: &str) -> Digest {
+    use sha2::{Digest as _, Sha256};
+    let hex: String = Sha256::digest(seed.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{hex}").parse().unwrap()
+}
+
+pub fn time(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
