@@ -1,1 +1,143 @@
-//! To be written.
+//! The controller: watches and timers around the pipeline.
+//!
+//! # Flow
+//! A change of a policy, a change of an Application that matters for images, a change of a pull secret, or the policy's interval wakes
+//! the policy; [`crate::pipeline::reconcile`] looks at it; the report becomes status, events and metrics, each written only
+//! where it says something new.
+//!
+//! # Guarantees
+//! One policy is looked at once at a time. A stop finishes the looks in hand.
+
+mod look;
+mod requests;
+mod wake;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, PartialObjectMeta};
+use kube::runtime::controller::{Config, Controller};
+use kube::runtime::watcher;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::adapters::clock::SystemClock;
+use crate::adapters::kubernetes::{
+    ApplicationIndex, Change, Clients, KubernetesApplications, PolicyIndex, PolicyObject,
+};
+use crate::ports::{Clock, Registry};
+use crate::telemetry::{Health, Metrics};
+use look::Looks;
+
+/// Policies looked at at once.
+const CONCURRENCY: u16 = 16;
+/// Changes that come within this time are looked at together.
+const DEBOUNCE: Duration = Duration::from_millis(100);
+
+/// What the controller works with.
+pub struct Controllers {
+    clients: Clients,
+    namespaces: Vec<Option<String>>,
+    looks: Arc<Looks>,
+    policies: Arc<PolicyIndex>,
+    applications: Arc<ApplicationIndex>,
+    changes: mpsc::UnboundedReceiver<Change>,
+}
+
+/// How ready the controller is.
+struct ControllerHealth {
+    applications: Arc<ApplicationIndex>,
+    policies: Arc<PolicyIndex>,
+    metrics: Arc<Metrics>,
+    scopes: usize,
+}
+
+impl Controllers {
+    /// A controller over `namespaces` (none: all), with its watches of Applications started.
+    pub fn new(clients: Clients, namespaces: &[String], registry: Arc<dyn Registry>, metrics: Arc<Metrics>) -> Self {
+        let namespaces: Vec<Option<String>> =
+            if namespaces.is_empty() { vec![None] } else { namespaces.iter().cloned().map(Some).collect() };
+        let (sender, changes) = mpsc::unbounded_channel();
+        let applications = ApplicationIndex::start(&clients.watches, &namespaces, &sender);
+        let policies = Arc::new(PolicyIndex::default());
+        let looks = Arc::new(Looks::new(
+            clients.calls.clone(),
+            KubernetesApplications::new(clients.calls.clone(), applications.clone()),
+            applications.clone(),
+            policies.clone(),
+            registry,
+            metrics,
+            SystemClock.now(),
+        ));
+        Self { clients, namespaces, looks, policies, applications, changes }
+    }
+
+    /// How ready it is.
+    pub fn health(&self) -> Arc<dyn Health> {
+        Arc::new(ControllerHealth {
+            applications: self.applications.clone(),
+            policies: self.policies.clone(),
+            metrics: self.looks.metrics.clone(),
+            scopes: self.namespaces.len(),
+        })
+    }
+
+    /// Runs until `stop` is cancelled, and finishes the looks in hand.
+    pub async fn run(self, stop: CancellationToken) {
+        let wakers: Vec<_> = self.namespaces.iter().map(|_| mpsc::unbounded_channel()).collect();
+        let (senders, receivers): (Vec<_>, Vec<_>) = wakers.into_iter().unzip();
+        tokio::spawn(wake::forward(self.changes, self.policies.clone(), self.namespaces.clone(), senders));
+        let runs = self.namespaces.iter().zip(receivers).map(|(namespace, woken)| {
+            let policies = scoped::<PolicyObject>(&self.clients, namespace.as_ref());
+            let secrets = scoped::<PartialObjectMeta<Secret>>(&self.clients, namespace.as_ref());
+            let controller = Controller::new(policies, watcher::Config::default());
+            self.policies.add(controller.store());
+            let index = self.policies.clone();
+            let looks = self.looks.clone();
+            controller
+                .with_config(Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE))
+                .reconcile_on(tokio_stream(woken))
+                .watches(secrets, watcher::Config::default(), move |secret| wake::by_secret(&index, &secret))
+                .graceful_shutdown_on(stop.clone().cancelled_owned())
+                .run(|object, looks| async move { looks.look(&object).await }, look::failed, looks)
+                .for_each(|done| async move {
+                    if let Err(error) = done {
+                        tracing::debug!(%error, "watch of policies interrupted");
+                    }
+                })
+        });
+        futures::future::join_all(runs).await;
+    }
+}
+
+fn scoped<K>(clients: &Clients, namespace: Option<&String>) -> Api<K>
+where
+    K: kube::Resource<Scope = kube::core::NamespaceResourceScope>,
+    K::DynamicType: Default,
+{
+    match namespace {
+        Some(namespace) => Api::namespaced(clients.watches.clone(), namespace),
+        None => Api::all(clients.watches.clone()),
+    }
+}
+
+fn tokio_stream<T: Send + 'static>(
+    receiver: mpsc::UnboundedReceiver<T>,
+) -> impl futures::Stream<Item = T> + Send + 'static {
+    futures::stream::unfold(receiver, |mut receiver| async move { receiver.recv().await.map(|item| (item, receiver)) })
+}
+
+impl Health for ControllerHealth {
+    fn waits_for(&self) -> Option<String> {
+        if self.policies.synced_scopes() < self.scopes {
+            return Some("the first list of policies".to_owned());
+        }
+        (!self.applications.is_synced()).then(|| "the first list of Applications".to_owned())
+    }
+
+    fn refresh(&self) {
+        self.metrics.keep(&self.policies.prune());
+    }
+}

@@ -1,1 +1,9 @@
-//! To be written.
+//! What operators see: logs, metrics, health.
+
+mod http;
+mod logs;
+mod metrics;
+
+pub use http::{Health, serve};
+pub use logs::{LogFormat, start_logs};
+pub use metrics::Metrics;

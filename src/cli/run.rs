@@ -1,0 +1,110 @@
+//! `fairlead run`.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::fail;
+use crate::adapters::clock::SystemClock;
+use crate::adapters::kubernetes::{Clients, KubernetesSecrets};
+use crate::adapters::oci::{RegistryClient, RegistrySettings};
+use crate::controller::Controllers;
+use crate::telemetry::{LogFormat, Metrics, serve, start_logs};
+
+/// Arguments of `fairlead run`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A namespace to act in; repeat for several. Without it: all namespaces
+    #[arg(
+        long = "watch-namespace",
+        value_name = "NAMESPACE",
+        env = "FAIRLEAD_WATCH_NAMESPACES",
+        value_delimiter = ','
+    )]
+    namespaces: Vec<String>,
+    /// Where to serve /metrics, /livez and /readyz
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8080", env = "FAIRLEAD_LISTEN")]
+    listen: SocketAddr,
+    /// A registry, host:port, that is spoken to without TLS; repeat for several
+    #[arg(long = "plain-http", value_name = "HOST", env = "FAIRLEAD_PLAIN_HTTP", value_delimiter = ',')]
+    plain_http: Vec<String>,
+    /// How log lines look
+    #[arg(long, value_enum, default_value = "text", env = "FAIRLEAD_LOG_FORMAT")]
+    log_format: Format,
+    /// Log levels, for example `info` or `warn,fairlead=debug`
+    #[arg(long = "log", value_name = "FILTER", env = "FAIRLEAD_LOG")]
+    filter: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+/// Runs the controller until it is told to stop.
+pub async fn run(args: Args) -> ExitCode {
+    match try_run(args).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => fail(&message),
+    }
+}
+
+async fn try_run(args: Args) -> Result<(), String> {
+    let format = match args.log_format {
+        Format::Text => LogFormat::Text,
+        Format::Json => LogFormat::Json,
+    };
+    start_logs(format, args.filter.as_deref())?;
+    let clients = Clients::infer().await.map_err(|error| with_causes(&error))?;
+    let metrics = Arc::new(Metrics::new().map_err(|error| error.to_string())?);
+    let settings = RegistrySettings { plain_http: args.plain_http.clone(), ..RegistrySettings::default() };
+    let secrets = Arc::new(KubernetesSecrets::new(clients.calls.clone()));
+    let registry = RegistryClient::observed(settings, secrets, Arc::new(SystemClock), metrics.clone());
+    let registry = Arc::new(registry.map_err(|error| with_causes(&error))?);
+    let controllers = Controllers::new(clients, &args.namespaces, registry, metrics.clone());
+    let stop = CancellationToken::new();
+    tokio::spawn(stop_on_signal(stop.clone()));
+    let server = tokio::spawn(serve(args.listen, controllers.health(), metrics, stop.clone().cancelled_owned()));
+    let scope = if args.namespaces.is_empty() { "all namespaces".to_owned() } else { args.namespaces.join(", ") };
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), listen = %args.listen, scope, "fairlead is running");
+    let serving = async {
+        match server.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(format!("cannot serve on {}: {error}", args.listen)),
+            Err(error) => Err(format!("the health server ended: {error}")),
+        }
+    };
+    let controlling = async {
+        controllers.run(stop.clone()).await;
+        if stop.is_cancelled() { Ok(()) } else { Err("the controller ended by itself".to_owned()) }
+    };
+    tokio::try_join!(serving, controlling)?;
+    tracing::info!("fairlead has stopped");
+    Ok(())
+}
+
+async fn stop_on_signal(stop: CancellationToken) {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    stop.cancel();
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,180 @@
+//! One look at one policy, and what is told of it.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::runtime::controller::Action;
+use kube::{Client, Resource, ResourceExt};
+use rand::Rng;
+
+use crate::adapters::clock::SystemClock;
+use crate::adapters::kubernetes::{
+    ApplicationIndex, KubernetesApplications, PolicyIndex, PolicyObject, publish_events, publish_status,
+};
+use crate::api::ImageUpdatePolicyStatus;
+use crate::lower::Lowered;
+use crate::model::{PolicyId, Reason, Report, Severity, State};
+use crate::pipeline::{self, Event, EventObject};
+use crate::ports::{Clock, Ports, Registry};
+use crate::telemetry::Metrics;
+
+const FIRST_RETRY: Duration = Duration::from_secs(5);
+const UNTOLD_RETRY: Duration = Duration::from_secs(10);
+
+/// Looks at policies.
+pub(super) struct Looks {
+    client: Client,
+    applications: KubernetesApplications,
+    index: Arc<ApplicationIndex>,
+    policies: Arc<PolicyIndex>,
+    registry: Arc<dyn Registry>,
+    pub(super) metrics: Arc<Metrics>,
+    started: Timestamp,
+    known: Mutex<HashMap<PolicyId, Known>>,
+}
+
+/// What this process knows of a policy beside its status.
+#[derive(Clone, Default)]
+struct Known {
+    uid: String,
+    /// Of specification, labels and annotations: another one means that a person touched the policy.
+    fingerprint: u64,
+    /// The status as it was last written; the watch may still bring an older one.
+    status: Option<ImageUpdatePolicyStatus>,
+    /// Tag lists must not be older.
+    touched: Option<Timestamp>,
+    failures: u32,
+}
+
+impl Looks {
+    pub(super) fn new(
+        client: Client,
+        applications: KubernetesApplications,
+        index: Arc<ApplicationIndex>,
+        policies: Arc<PolicyIndex>,
+        registry: Arc<dyn Registry>,
+        metrics: Arc<Metrics>,
+        started: Timestamp,
+    ) -> Self {
+        Self { client, applications, index, policies, registry, metrics, started, known: Mutex::default() }
+    }
+
+    /// Looks at a policy once.
+    pub(super) async fn look(&self, object: &PolicyObject) -> Result<Action, Infallible> {
+        if object.meta().deletion_timestamp.is_some() {
+            return Ok(Action::await_change());
+        }
+        let lowered = self.policies.lowered(object);
+        let mut known = self.known(object, &lowered);
+        let previous = known.status.clone();
+        let memory = previous.as_ref().map(pipeline::remembered).unwrap_or_default();
+        let begun = SystemClock.now();
+        let report = pipeline::reconcile(self.ports(), &lowered, &memory, fresh_since(&known, &lowered, begun)).await;
+        let took = Duration::try_from(SystemClock.now().duration_since(begun)).unwrap_or_default();
+        self.metrics.observe(&report, took);
+        let told = self.tell(&report, &mut known).await;
+        let failing = pipeline::ready(&report).severity == Severity::Failing;
+        known.failures = if failing { known.failures.saturating_add(1) } else { 0 };
+        let pause = pause(&lowered, known.failures);
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(lowered.id.clone(), known);
+        Ok(Action::requeue(if told { pause } else { pause.min(UNTOLD_RETRY) }))
+    }
+
+    fn ports(&self) -> Ports<'_> {
+        Ports {
+            applications: &self.applications,
+            policies: &*self.policies,
+            registry: &*self.registry,
+            clock: &SystemClock,
+        }
+    }
+
+    fn known(&self, object: &PolicyObject, lowered: &Lowered) -> Known {
+        let uid = object.uid().unwrap_or_default();
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&lowered.id).cloned();
+        let mut known = known.filter(|known| known.uid == uid).unwrap_or_else(|| Known {
+            uid,
+            status: object.0.as_ref().ok().and_then(|policy| policy.status.clone()),
+            ..Known::default()
+        });
+        let fingerprint = fingerprint(object);
+        if known.fingerprint != fingerprint {
+            known.fingerprint = fingerprint;
+            // What was there before this process may share the lists of its first minute.
+            let old = object.creation_timestamp().is_some_and(|created| created.0 < self.started);
+            known.touched = Some(if known.touched.is_none() && old { self.started } else { SystemClock.now() });
+        }
+        known
+    }
+
+    /// Writes status and events where they say something new. Whether all could be told.
+    async fn tell(&self, report: &Report, known: &mut Known) -> bool {
+        let next = pipeline::status(report, known.status.as_ref());
+        log(report, known.status.as_ref());
+        let events = pipeline::events(report, known.status.as_ref());
+        if known.status.as_ref().is_some_and(|previous| pipeline::same_but_time(previous, &next)) {
+            return true;
+        }
+        if let Err(cause) = publish_status(&self.client, &report.policy, &known.uid, &next).await {
+            tracing::warn!(policy = %report.policy, cause, "cannot write the status");
+            return false;
+        }
+        publish_events(&self.client, &self.index, report, &known.uid, &events).await;
+        known.status = Some(next);
+        true
+    }
+}
+
+/// The look itself cannot fail; this is for the type's sake.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is the controller's")]
+pub(super) fn failed(_: Arc<PolicyObject>, error: &Infallible, _: Arc<Looks>) -> Action {
+    match *error {}
+}
+
+/// A touched policy wants lists from after the touch; else its interval says how old they may be.
+fn fresh_since(known: &Known, lowered: &Lowered, now: Timestamp) -> Timestamp {
+    let by_interval = now.checked_sub(lowered.interval()).unwrap_or(Timestamp::MIN);
+    known.touched.map_or(by_interval, |touched| touched.max(by_interval))
+}
+
+/// The interval with up to a tenth more; after failures sooner, and slower each time.
+fn pause(lowered: &Lowered, failures: u32) -> Duration {
+    let interval = lowered.interval();
+    let base = match failures {
+        0 => interval,
+        failures => interval.min(FIRST_RETRY.saturating_mul(2_u32.saturating_pow(failures.min(16) - 1))),
+    };
+    base.mul_f64(rand::rng().random_range(1.0..1.1))
+}
+
+fn fingerprint(object: &PolicyObject) -> u64 {
+    let metadata = object.meta();
+    let mut hasher = DefaultHasher::new();
+    (metadata.generation, &metadata.labels, &metadata.annotations).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// One line for each version written and each new hold, one when a policy stops or starts being ready; a quiet look says nothing.
+#[expect(clippy::cognitive_complexity, reason = "the macros of `tracing` count as branches")]
+fn log(report: &Report, previous: Option<&ImageUpdatePolicyStatus>) {
+    for image in report.images.iter().filter(|image| image.state() == State::Updated) {
+        let (from, to) = (image.previous.as_deref().unwrap_or_default(), image.current.as_deref().unwrap_or_default());
+        tracing::info!(policy = %report.policy, application = %image.application, image = image.image, from, to, "moved {} of {} to {to}", image.image, image.application);
+    }
+    let severity = pipeline::ready(report).severity;
+    let events = pipeline::events(report, previous);
+    for Event { object, warning, reason, note } in events.iter().filter(|event| event.reason != Reason::Updated) {
+        match object {
+            EventObject::Application(_) => {}
+            EventObject::Policy if !warning => tracing::info!(policy = %report.policy, %reason, "{note}"),
+            EventObject::Policy if severity == Severity::Stalled => {
+                tracing::error!(policy = %report.policy, %reason, "{note}");
+            }
+            EventObject::Policy => tracing::warn!(policy = %report.policy, %reason, "{note}"),
+        }
+    }
+}

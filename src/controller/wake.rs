@@ -1,0 +1,63 @@
+//! Which policies a change wakes: just those concerned.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+use kube::api::PartialObjectMeta;
+use kube::runtime::reflector::ObjectRef;
+use tokio::sync::mpsc;
+
+use crate::adapters::kubernetes::{Change, PolicyIndex, PolicyObject};
+
+/// Passes changes of Applications on to the policies that match them, before or after the change.
+pub(super) async fn forward(
+    mut changes: mpsc::UnboundedReceiver<Change>,
+    policies: Arc<PolicyIndex>,
+    namespaces: Vec<Option<String>>,
+    wakers: Vec<mpsc::UnboundedSender<ObjectRef<PolicyObject>>>,
+) {
+    while let Some(change) = changes.recv().await {
+        for (namespace, waker) in namespaces.iter().zip(&wakers) {
+            if namespace.as_ref().is_some_and(|namespace| *namespace != change.id.namespace) {
+                continue;
+            }
+            for policy in matching(&policies, &change) {
+                // Nobody listens only while shutting down.
+                let _ = waker.send(policy);
+            }
+        }
+    }
+}
+
+fn matching(policies: &PolicyIndex, change: &Change) -> Vec<ObjectRef<PolicyObject>> {
+    let unlabelled = [BTreeMap::new()];
+    let labels = if change.labels.is_empty() { unlabelled.as_slice() } else { change.labels.as_slice() };
+    let concerned = |object: &Arc<PolicyObject>| {
+        object.namespace().as_deref() == Some(change.id.namespace.as_str())
+            && policies
+                .lowered(object)
+                .policy
+                .as_ref()
+                .is_some_and(|policy| labels.iter().any(|labels| policy.matches(&change.id, labels)))
+    };
+    policies
+        .objects()
+        .iter()
+        .filter(|object| concerned(object))
+        .map(|object| ObjectRef::from_obj(object.as_ref()))
+        .collect()
+}
+
+/// The policies that log in with a Secret.
+pub(super) fn by_secret(policies: &PolicyIndex, secret: &PartialObjectMeta<Secret>) -> Vec<ObjectRef<PolicyObject>> {
+    let (namespace, name) = (secret.namespace(), secret.name_any());
+    let uses = |object: &Arc<PolicyObject>| {
+        object.namespace() == namespace
+            && policies.lowered(object).policy.as_ref().is_some_and(|policy| {
+                policy.images.iter().any(|image| image.pull_secret.as_ref().is_some_and(|secret| secret.name == name))
+            })
+    };
+    policies.objects().iter().filter(|object| uses(object)).map(|object| ObjectRef::from_obj(object.as_ref())).collect()
+}

@@ -1,0 +1,193 @@
+//! Metric families. Label values come from closed lists and names of objects, never from tags or messages.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
+    TextEncoder, core::Collector,
+};
+
+use crate::model::{PolicyId, Report, Severity, State};
+use crate::pipeline::ready;
+
+const STATES: [(State, &str); 4] = [
+    (State::UpToDate, "up_to_date"),
+    (State::Updated, "updated"),
+    (State::Pending, "pending"),
+    (State::Failed, "failed"),
+];
+
+/// All metric families.
+pub struct Metrics {
+    registry: Registry,
+    policies: Mutex<BTreeMap<PolicyId, &'static str>>,
+    policy_ready: IntGaugeVec,
+    policy_applications: IntGaugeVec,
+    policy_images: IntGaugeVec,
+    updates: IntCounterVec,
+    failures: IntCounterVec,
+    reconciles: IntCounter,
+    reconcile_duration: Histogram,
+    registry_requests: IntCounterVec,
+    registry_duration: HistogramVec,
+    registry_avoided: IntCounterVec,
+}
+
+impl Metrics {
+    /// Fresh families, all at zero.
+    ///
+    /// # Errors
+    /// When two families have one name: a mistake in this file, which a test would show.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let build =
+            IntGaugeVec::new(Opts::new("fairlead_build_info", "Version of this process; always 1."), &["version"])?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        register(&registry, &build)?;
+        let policy = &["namespace", "policy"];
+        let metrics = Self {
+            policies: Mutex::default(),
+            policy_ready: gauge(
+                &registry,
+                "fairlead_policy_ready",
+                "1 when the policy is ready, by reason.",
+                &["namespace", "policy", "reason"],
+            )?,
+            policy_applications: gauge(
+                &registry,
+                "fairlead_policy_applications",
+                "Applications that the policy matches.",
+                policy,
+            )?,
+            policy_images: gauge(
+                &registry,
+                "fairlead_policy_images",
+                "Images that the policy keeps up to date, by state.",
+                &["namespace", "policy", "state"],
+            )?,
+            updates: counter(&registry, "fairlead_updates_total", "Versions written.", policy)?,
+            failures: counter(
+                &registry,
+                "fairlead_failures_total",
+                "Images that failed at a look, by reason.",
+                &["namespace", "policy", "reason"],
+            )?,
+            reconciles: IntCounter::new("fairlead_reconciles_total", "Looks at policies.")?,
+            reconcile_duration: Histogram::with_opts(
+                HistogramOpts::new("fairlead_reconcile_duration_seconds", "Time that a look at a policy takes.")
+                    .buckets(vec![0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0]),
+            )?,
+            registry_requests: counter(
+                &registry,
+                "fairlead_registry_requests_total",
+                "Requests to registries, by kind and status class.",
+                &["registry", "kind", "status"],
+            )?,
+            registry_duration: request_duration()?,
+            registry_avoided: counter(
+                &registry,
+                "fairlead_registry_requests_avoided_total",
+                "Questions to registries that were answered without a request.",
+                &["registry"],
+            )?,
+            registry,
+        };
+        register(&metrics.registry, &metrics.reconciles)?;
+        register(&metrics.registry, &metrics.reconcile_duration)?;
+        register(&metrics.registry, &metrics.registry_duration)?;
+        Ok(metrics)
+    }
+
+    /// Takes over what a report says.
+    pub fn observe(&self, report: &Report, took: Duration) {
+        self.reconciles.inc();
+        self.reconcile_duration.observe(took.as_secs_f64());
+        let PolicyId { namespace, name } = &report.policy;
+        let ready = ready(report);
+        let mut policies = self.policies.lock().unwrap_or_else(PoisonError::into_inner);
+        let reason = ready.reason.as_str();
+        if let Some(before) = policies.insert(report.policy.clone(), reason).filter(|before| *before != reason) {
+            // A reason that does not apply any more leaves no series behind.
+            let _ = self.policy_ready.remove_label_values(&[namespace, name, before]);
+        }
+        self.policy_ready
+            .with_label_values(&[namespace, name, reason])
+            .set(i64::from(ready.severity < Severity::Failing));
+        self.policy_applications.with_label_values(&[namespace, name]).set(number(report.applications));
+        for (state, word) in STATES {
+            let images = report.images.iter().filter(|image| image.state() == state).count();
+            self.policy_images.with_label_values(&[namespace, name, word]).set(number(images));
+        }
+        let updated = report.images.iter().filter(|image| image.state() == State::Updated).count();
+        self.updates.with_label_values(&[namespace, name]).inc_by(u64::try_from(updated).unwrap_or_default());
+        for image in report.images.iter().filter(|image| image.state() == State::Failed) {
+            self.failures.with_label_values(&[namespace, name, image.reason.as_str()]).inc();
+        }
+    }
+
+    /// Drops the gauges of policies that are gone.
+    pub fn keep(&self, present: &[PolicyId]) {
+        let present: BTreeSet<&PolicyId> = present.iter().collect();
+        let mut policies = self.policies.lock().unwrap_or_else(PoisonError::into_inner);
+        policies.retain(|policy, reason| {
+            let keep = present.contains(policy);
+            if !keep {
+                let PolicyId { namespace, name } = policy;
+                let _ = self.policy_ready.remove_label_values(&[namespace.as_str(), name, reason]);
+                let _ = self.policy_applications.remove_label_values(&[namespace, name]);
+                for (_, word) in STATES {
+                    let _ = self.policy_images.remove_label_values(&[namespace, name, word]);
+                }
+            }
+            keep
+        });
+    }
+
+    /// Counts a request to a registry.
+    pub fn registry_request(&self, registry: &str, kind: &str, status: &str, took: Duration) {
+        self.registry_requests.with_label_values(&[registry, kind, status]).inc();
+        self.registry_duration.with_label_values(&[registry, kind]).observe(took.as_secs_f64());
+    }
+
+    /// Counts a question that needed no request.
+    pub fn registry_avoided(&self, registry: &str) {
+        self.registry_avoided.with_label_values(&[registry]).inc();
+    }
+
+    /// All families in Prometheus' text format.
+    pub fn text(&self) -> String {
+        let mut buffer = Vec::new();
+        match TextEncoder::new().encode(&self.registry.gather(), &mut buffer) {
+            Ok(()) => String::from_utf8_lossy(&buffer).into_owned(),
+            Err(error) => format!("# cannot encode the metrics: {error}\n"),
+        }
+    }
+}
+
+fn request_duration() -> Result<HistogramVec, prometheus::Error> {
+    let name = "fairlead_registry_request_duration_seconds";
+    let options = HistogramOpts::new(name, "Time that requests to registries take.");
+    HistogramVec::new(options.buckets(vec![0.01, 0.05, 0.2, 1.0, 5.0, 20.0, 60.0]), &["registry", "kind"])
+}
+
+fn number(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn register(registry: &Registry, family: &(impl Collector + Clone + 'static)) -> Result<(), prometheus::Error> {
+    registry.register(Box::new(family.clone()))
+}
+
+fn gauge(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, prometheus::Error> {
+    let family = IntGaugeVec::new(Opts::new(name, help), labels)?;
+    register(registry, &family)?;
+    Ok(family)
+}
+
+fn counter(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
+    let family = IntCounterVec::new(Opts::new(name, help), labels)?;
+    register(registry, &family)?;
+    Ok(family)
+}
