@@ -2,6 +2,8 @@
 
 mod completions;
 mod crd;
+mod demo;
+mod reconcile;
 mod run;
 mod select;
 
@@ -23,6 +25,10 @@ pub struct Cli {
 enum Command {
     /// Run the controller in or beside a cluster
     Run(run::Args),
+    /// See the whole story on this machine: a registry, a policy, an update, the explanation
+    Demo(demo::Args),
+    /// Act on a folder of manifests instead of a cluster
+    Reconcile(reconcile::Args),
     /// Choose among the tags of a list, offline, and say why for each
     Select(select::Args),
     /// Print the custom resource definition
@@ -44,6 +50,8 @@ pub fn main(cli: Cli) -> ExitCode {
     };
     match cli.command {
         Command::Run(args) => runtime.block_on(run::run(args)),
+        Command::Demo(args) => runtime.block_on(demo::run(args)),
+        Command::Reconcile(args) => runtime.block_on(reconcile::run(args)),
         Command::Select(args) => select::run(&args),
         Command::Crd(args) => crd::run(&args),
         Command::Completions(args) => completions::run(&args),
