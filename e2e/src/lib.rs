@@ -1,1 +1,46 @@
-//! The harness.
+//! The harness: real servers on loopback, and the real `fairlead` binary among them.
+//!
+//! ```text
+//!  tools ──► servers: etcd, kube-apiserver (RBAC, audit log), registry      once a test process
+//!                │
+//!  Scene ────────┴── a namespace, a repository prefix, a ServiceAccount      once a test
+//!    ├── Fairlead      the binary, with that ServiceAccount's rights
+//!    ├── FaultProxy    a registry that can be made to misbehave
+//!    └── writes()      what the ServiceAccount wrote, from the API server's audit log
+//! ```
+//!
+//! Guarantees: nothing outside of loopback is asked while tests run; every process is gone when the test process is, however
+//! it ends; tests share servers and nothing else. A missing tool is a failure that says what to install.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::missing_panics_doc,
+    clippy::panic,
+    reason = "the harness is part of the world, and what it cannot do fails the test at once"
+)]
+
+pub mod audit;
+mod certificates;
+pub mod eventually;
+pub mod fairlead;
+pub mod images;
+mod kinds;
+mod process;
+pub mod proxy;
+pub mod registry;
+pub mod scene;
+mod servers;
+pub mod tools;
+
+pub use audit::AuditEntry;
+pub use eventually::{Deadline, eventually};
+pub use fairlead::Fairlead;
+pub use images::Image;
+pub use proxy::{Fault, FaultProxy};
+pub use registry::Registry;
+pub use scene::{Scene, Unready};
+
+/// A client for tests that ask a server themselves.
+pub fn http_client() -> reqwest::Client {
+    servers::http_client(None)
+}

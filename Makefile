@@ -1,0 +1,54 @@
+# `make help` lists what there is. Everything works from a fresh clone with rustup's toolchain and Go.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+# Linking several test binaries at once needs much memory.
+export CARGO_BUILD_JOBS ?= 2
+
+CRD := fairlead.dev_imageupdatepolicies.yaml
+
+.PHONY: help
+help: ## Lists the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## Builds Fairlead and shows the whole story on this machine, in seconds
+	@cargo build --quiet --bin fairlead
+	@cargo run --quiet --bin fairlead -- demo
+
+.PHONY: test
+test: ## Checks everything: format, lints, core, unit, integration and e2e tests
+	@bash .ci/test
+
+.PHONY: build
+build: ## Builds the release binary, target/release/fairlead
+	cargo build --release --locked --bin fairlead
+
+.PHONY: lint
+lint: ## Checks the format, and denies every warning
+	@bash .ci/test format lint core
+
+.PHONY: unit
+unit: ## Runs unit and integration tests; nothing but Rust is needed
+	@bash .ci/test unit
+
+.PHONY: e2e
+e2e: ## Runs the e2e tests on a real API server and real registries
+	@bash .ci/test tools e2e
+
+.PHONY: tools
+tools: ## Builds the servers that the e2e tests need, once; minutes on a new machine
+	@bash .ci/test tools
+
+.PHONY: crds
+crds: ## Writes crds/ and the chart's copy anew from the Rust types
+	@mkdir -p crds charts/fairlead/crds
+	@cargo run --quiet --bin fairlead -- crd > crds/.$(CRD)
+	@mv crds/.$(CRD) crds/$(CRD)
+	@cp crds/$(CRD) charts/fairlead/crds/$(CRD)
+
+.PHONY: bench
+bench: ## Measures
+	cargo bench --workspace

@@ -1,0 +1,140 @@
+//! The real binary, with the rights of the chart's ServiceAccount.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+
+use crate::eventually::{Deadline, eventually};
+use crate::process::{Process, folder};
+use crate::servers::{free_address, http_client};
+
+/// A running `fairlead run`, killed when dropped. When its test fails, its last words are shown.
+#[derive(Debug)]
+pub struct Fairlead {
+    settings: Settings,
+    process: Process,
+}
+
+/// How it is started.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) namespace: String,
+    pub(crate) kubeconfig: PathBuf,
+    pub(crate) plain_http: Vec<String>,
+    pub(crate) listen: String,
+}
+
+impl Settings {
+    pub(crate) fn new(namespace: &str, kubeconfig: PathBuf, plain_http: Vec<String>) -> Self {
+        Self { namespace: namespace.to_owned(), kubeconfig, plain_http, listen: free_address() }
+    }
+
+    fn start(&self) -> Process {
+        let mut command = Command::new(binary());
+        command.args(["run", "--log-format", "text", "--listen", &self.listen, "--watch-namespace", &self.namespace]);
+        for address in &self.plain_http {
+            command.args(["--plain-http", address]);
+        }
+        command
+            .env("KUBECONFIG", &self.kubeconfig)
+            .env("FAIRLEAD_LOG", env::var("FAIRLEAD_LOG").unwrap_or_else(|_| "info,fairlead=debug".to_owned()))
+            .env("NO_COLOR", "1")
+            .env_remove("KUBERNETES_SERVICE_HOST");
+        Process::start(&format!("fairlead-{}", self.namespace), command)
+    }
+}
+
+impl Fairlead {
+    pub(crate) async fn start(settings: Settings) -> Self {
+        let mut fairlead = Self { process: settings.start(), settings };
+        fairlead.wait_until_ready().await;
+        fairlead
+    }
+
+    /// Kills it without a warning, if it still runs.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again after [`Self::kill`], and does not wait until it is ready.
+    pub fn start_again(&mut self) {
+        self.process.kill();
+        self.process = self.settings.start();
+    }
+
+    /// Waits until it says that it is ready.
+    pub async fn wait_until_ready(&mut self) {
+        let url = format!("http://{}/readyz", self.settings.listen);
+        let client = http_client(None);
+        let deadline = Deadline::seconds(30);
+        loop {
+            if client.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
+                return;
+            }
+            let ended = self.process.ended();
+            assert!(ended.is_none(), "`fairlead run` ended: {ended:?}\n{}", self.process.log_tail(40));
+            assert!(!deadline.passed(), "`fairlead run` is not ready after 30 s\n{}", self.process.log_tail(40));
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Asks it to end, as Kubernetes does, and waits until it has.
+    pub async fn stop(&mut self) -> ExitStatus {
+        self.process.terminate();
+        let process = &mut self.process;
+        eventually("fairlead ends when asked to", Deadline::seconds(20), async || {
+            process.ended().ok_or("it still runs")
+        })
+        .await
+    }
+
+    /// Whether it still runs.
+    pub fn runs(&mut self) -> bool {
+        self.process.ended().is_none()
+    }
+
+    /// What one of its pages says: `/metrics`, `/livez`, `/readyz`.
+    pub async fn page(&self, path: &str) -> String {
+        let url = format!("http://{}{path}", self.settings.listen);
+        let answer = http_client(None).get(&url).send().await.unwrap_or_else(|cause| panic!("`{url}`: {cause}"));
+        answer.error_for_status().expect("the page is there").text().await.expect("the page is text")
+    }
+
+    /// All that it logged, in all its lives.
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+}
+
+impl Drop for Fairlead {
+    #[expect(clippy::print_stderr, reason = "the test framework shows it with the failed test")]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.process.log_tail(60));
+        }
+    }
+}
+
+/// The binary under test.
+fn binary() -> PathBuf {
+    let path = env::var_os("FAIRLEAD_BIN")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/debug/fairlead"), PathBuf::from);
+    assert!(path.is_file(), "`{}` is not there: run `cargo build`, or name it in FAIRLEAD_BIN", path.display());
+    path
+}
+
+/// Writes a kubeconfig with a token.
+pub(crate) fn kubeconfig(name: &str, server: &str, authority: &str, token: &str) -> PathBuf {
+    use base64::Engine;
+
+    let authority = base64::engine::general_purpose::STANDARD.encode(authority);
+    let text = serde_json::json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "e2e",
+        "clusters": [{"name": "e2e", "cluster": {"server": server, "certificate-authority-data": authority}}],
+        "users": [{"name": "e2e", "user": {"token": token}}],
+        "contexts": [{"name": "e2e", "context": {"cluster": "e2e", "user": "e2e", "namespace": "default"}}],
+    });
+    let path = folder().join(format!("{name}.kubeconfig"));
+    std::fs::write(&path, text.to_string()).expect("the temporary folder takes files");
+    path
+}

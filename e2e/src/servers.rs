@@ -1,0 +1,220 @@
+//! etcd, the Kubernetes API server and the registries: started once a test process, shared by its tests.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use crate::certificates::Certificates;
+use crate::eventually::Deadline;
+use crate::process::{Process, folder};
+use crate::registry::{Login, Registry};
+use crate::tools::Tools;
+
+/// The token of the tests' own user, who may do everything.
+pub const ADMINISTRATOR_TOKEN: &str = "e2e-administrator";
+/// The name of that user.
+pub const ADMINISTRATOR: &str = "e2e-administrator";
+
+/// What is watched by the audit log: every write, by anybody.
+const AUDIT_POLICY: &str = r#"
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived, ResponseStarted]
+rules:
+  - level: Metadata
+    verbs: [create, update, patch, delete, deletecollection]
+    resources:
+      - group: ""
+      - group: argoproj.io
+      - group: fairlead.dev
+      - group: events.k8s.io
+      - group: coordination.k8s.io
+  - level: None
+"#;
+
+/// The running servers.
+#[derive(Debug)]
+pub struct Servers {
+    /// The address of the API server, `https://127.0.0.1:…`.
+    pub api_server: String,
+    /// The authority that signed its certificate.
+    pub authority: String,
+    /// Every write, one JSON object a line.
+    pub audit_log: std::path::PathBuf,
+    /// A registry that lets everybody in.
+    pub registry: Registry,
+    /// A registry that asks for a name and a password.
+    pub closed_registry: Registry,
+    // Never read: the watchdog ends them with this process.
+    _processes: Vec<Process>,
+}
+
+impl Servers {
+    /// The servers of this test process, started at the first call.
+    pub fn shared() -> &'static Self {
+        static SERVERS: OnceLock<Option<Servers>> = OnceLock::new();
+        let servers = SERVERS.get_or_init(|| std::panic::catch_unwind(Self::start).ok());
+        servers.as_ref().expect("the servers did not start; the first message of the first failed test says why")
+    }
+
+    fn start() -> Self {
+        let tools = Tools::find(&|_| {}).unwrap_or_else(|text| panic!("{text}"));
+        let certificates = Certificates::new();
+        let etcd_address = format!("http://{}", free_address());
+        let etcd = start_etcd(&tools, &etcd_address);
+        let login = Login { name: "puller".to_owned(), password: "open sesame".to_owned() };
+        let (registry_process, registry) = start_registry(&tools, "registry", None);
+        let (closed_process, closed_registry) = start_registry(&tools, "closed-registry", Some(login));
+        let address = free_address();
+        let mut api_server = start_api_server(&tools, &certificates, &etcd_address, &address);
+        let servers = Self {
+            api_server: format!("https://{address}"),
+            authority: certificates.authority,
+            audit_log: folder().join("audit.log"),
+            registry,
+            closed_registry,
+            _processes: Vec::new(),
+        };
+        servers.prepare(&mut api_server);
+        Self { _processes: vec![etcd, registry_process, closed_process, api_server], ..servers }
+    }
+
+    /// Waits until all answer, and teaches the API server our kinds and Argo CD's.
+    fn prepare(&self, api_server: &mut Process) {
+        let mut work = async || {
+            let client = http_client(Some(&self.authority));
+            let mut urls = vec![format!("{}/readyz", self.api_server)];
+            urls.extend(
+                [&self.registry, &self.closed_registry].map(|registry| format!("http://{}/", registry.address)),
+            );
+            for url in urls {
+                wait_for(&client, &url, api_server).await;
+            }
+            let definitions = format!("{}/apis/apiextensions.k8s.io/v1/customresourcedefinitions", self.api_server);
+            for (definition, list) in crate::kinds::definitions() {
+                let request = client.post(&definitions).bearer_auth(ADMINISTRATOR_TOKEN).json(&definition);
+                let answer = request.send().await.expect("the API server answers");
+                let status = answer.status();
+                assert!(status.is_success(), "{list}: {status}: {}", answer.text().await.unwrap_or_default());
+                wait_for(&client, &format!("{}{list}", self.api_server), api_server).await;
+            }
+        };
+        // The first caller may be in a runtime of its own, where another cannot be entered.
+        std::thread::scope(|scope| {
+            let done = scope.spawn(|| runtime().block_on(work())).join();
+            done.unwrap_or_else(|cause| std::panic::resume_unwind(cause));
+        });
+    }
+}
+
+async fn wait_for(client: &reqwest::Client, url: &str, api_server: &mut Process) {
+    let deadline = Deadline::seconds(120);
+    loop {
+        let answer = client.get(url).bearer_auth(ADMINISTRATOR_TOKEN).send().await;
+        if answer.is_ok_and(|answer| answer.status().is_success()) {
+            return;
+        }
+        let gone = api_server.ended().is_some();
+        assert!(!gone && !deadline.passed(), "`{url}` is not ready\n{}", api_server.log_tail(30));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// A runtime for one thread.
+pub fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made")
+}
+
+/// A client that trusts `authority` and goes through no proxy.
+pub fn http_client(authority: Option<&str>) -> reqwest::Client {
+    install_tls();
+    let builder = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30));
+    let certificates =
+        authority.map(|pem| reqwest::Certificate::from_pem(pem.as_bytes()).expect("our own certificate"));
+    builder.tls_certs_only(certificates).build().expect("a client can be made")
+}
+
+/// Chooses the cryptography of this process; a second call changes nothing.
+pub fn install_tls() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// An address on loopback that nobody listens on.
+pub fn free_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    listener.local_addr().expect("a listener has an address").to_string()
+}
+
+fn start_etcd(tools: &Tools, address: &str) -> Process {
+    let peers = format!("http://{}", free_address());
+    let mut command = Command::new(&tools.etcd);
+    command
+        .arg(format!("--data-dir={}", folder().join("etcd").display()))
+        .args(["--unsafe-no-fsync", "--log-level=warn"])
+        .arg(format!("--listen-client-urls={address}"))
+        .arg(format!("--advertise-client-urls={address}"))
+        .arg(format!("--listen-peer-urls={peers}"))
+        .arg(format!("--initial-advertise-peer-urls={peers}"))
+        .arg(format!("--initial-cluster=default={peers}"));
+    Process::start("etcd", command)
+}
+
+fn start_api_server(tools: &Tools, certificates: &Certificates, etcd: &str, address: &str) -> Process {
+    let port = address.rsplit_once(':').expect("an address has a port").1;
+    let tokens = format!("{ADMINISTRATOR_TOKEN},{ADMINISTRATOR},{ADMINISTRATOR},system:masters\n");
+    let authority = write("authority.crt", &certificates.authority);
+    let server = write("server.crt", &certificates.server);
+    let server_key = write("server.key", &certificates.server_key);
+    let tokens_key = write("tokens.key", &certificates.tokens_key);
+    let tokens_public_key = write("tokens.pub", &certificates.tokens_public_key);
+    let mut command = Command::new(&tools.kube_apiserver);
+    command
+        .args(["--bind-address=127.0.0.1", "--authorization-mode=RBAC", "--service-cluster-ip-range=10.0.0.0/24"])
+        // No controller makes default ServiceAccounts here; tokens come from the TokenRequest API all the same.
+        .args(["--disable-admission-plugins=ServiceAccount", "--endpoint-reconciler-type=none", "--profiling=false"])
+        .arg(format!("--etcd-servers={etcd}"))
+        .arg(format!("--secure-port={port}"))
+        .arg(format!("--cert-dir={}", folder().join("api-server").display()))
+        .arg(format!("--tls-cert-file={server}"))
+        .arg(format!("--tls-private-key-file={server_key}"))
+        .arg(format!("--client-ca-file={authority}"))
+        .arg("--service-account-issuer=https://kubernetes.default.svc")
+        .arg(format!("--service-account-key-file={tokens_public_key}"))
+        .arg(format!("--service-account-signing-key-file={tokens_key}"))
+        .arg(format!("--token-auth-file={}", write("tokens.csv", &tokens)))
+        .arg(format!("--audit-policy-file={}", write("audit-policy.yaml", AUDIT_POLICY)))
+        .arg(format!("--audit-log-path={}", folder().join("audit.log").display()))
+        .arg("--audit-log-mode=blocking");
+    Process::start("kube-apiserver", command)
+}
+
+fn start_registry(tools: &Tools, name: &str, login: Option<Login>) -> (Process, Registry) {
+    let address = free_address();
+    let authentication = login.as_ref().map_or_else(String::new, |login| {
+        let hash = bcrypt::hash(&login.password, 4).expect("a password can be hashed");
+        let path = write(&format!("{name}.htpasswd"), &format!("{}:{hash}\n", login.name));
+        format!("auth: {{htpasswd: {{realm: fairlead-e2e, path: {path}}}}}\n")
+    });
+    let data = folder().join(name);
+    let settings = format!(
+        "version: 0.1\nlog: {{level: warn}}\nstorage: {{filesystem: {{rootdirectory: {}}}, delete: {{enabled: true}}}}\n\
+         http: {{addr: '{address}', secret: e2e}}\n{authentication}",
+        data.display()
+    );
+    let mut command = Command::new(&tools.registry);
+    command.arg("serve").arg(write(&format!("{name}.yaml"), &settings)).env("OTEL_TRACES_EXPORTER", "none");
+    (Process::start(name, command), Registry { address, login })
+}
+
+fn write(name: &str, text: &str) -> String {
+    let path = folder().join(name);
+    fs::write(&path, text).unwrap_or_else(|cause| panic!("cannot write `{}`: {cause}", path.display()));
+    display(&path)
+}
+
+fn display(path: &Path) -> String {
+    path.to_str().expect("the temporary folder has a readable name").to_owned()
+}

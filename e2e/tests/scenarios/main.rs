@@ -1,0 +1,19 @@
+//! What Fairlead promises, asked of the real binary among real servers.
+//!
+//! One test binary, so that the servers start once. Each test has a [`Scene`](fairlead_e2e::Scene) of its own.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::needless_pass_by_value,
+    clippy::panic,
+    reason = "these tests are part of the world, and what goes wrong fails them at once"
+)]
+
+mod bad_input;
+mod faults;
+mod harness;
+mod people;
+mod policy;
+mod quiet;
+mod restart;
+mod scale;
