@@ -5,6 +5,7 @@
 
 mod application;
 mod candidate;
+mod cloud;
 mod comparison;
 mod constraint;
 mod decision;
@@ -24,6 +25,7 @@ mod version;
 
 pub use application::{Application, Helm, HelmParameter, Kustomize, Source, SourceKind, Sources};
 pub use candidate::{Candidate, Details, Known, Listing};
+pub use cloud::Cloud;
 pub use comparison::{ConstraintError, InvalidConstraint, Operator};
 pub use constraint::{Fit, PartialVersion, VersionRange};
 pub use decision::{Choice, Counts, Current, Decision, Outcome, Situation, Verdict};

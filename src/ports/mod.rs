@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::model::{
-    Application, ApplicationId, ApplicationPlan, Candidate, Listing, Platform, Policy, Reason, Repository, SecretRef,
-    Tag,
+    Application, ApplicationId, ApplicationPlan, Candidate, Cloud, Listing, Platform, Policy, Reason, Repository,
+    SecretRef, Tag,
 };
 
 /// The world, as one policy sees it.
@@ -103,6 +103,38 @@ pub trait Secrets: Send + Sync {
 /// The data of a Secret. Its `Debug` shows the keys alone.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct SecretData(pub std::collections::BTreeMap<String, Vec<u8>>);
+
+/// Logins for the registries of a cloud, made from the identity of this process.
+#[async_trait]
+pub trait CloudLogins: Send + Sync {
+    /// A login for the registry `host`, fresh enough to be used now.
+    async fn login(&self, cloud: Cloud, host: &str) -> Result<CloudLogin, CloudLoginError>;
+}
+
+/// A short-lived login. Its `Debug` shows neither part.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CloudLogin {
+    /// The user's name that the registry expects.
+    pub username: String,
+    /// The password, or token.
+    pub password: String,
+    /// When it was made.
+    pub issued: Timestamp,
+    /// When it ends.
+    pub expires: Timestamp,
+}
+
+/// Why no login could be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("cannot log in to `{host}` with the {cloud} identity of this process: {cause}")]
+pub struct CloudLoginError {
+    /// The registry.
+    pub host: String,
+    /// The cloud.
+    pub cloud: Cloud,
+    /// The cause; never a secret.
+    pub cause: String,
+}
 
 /// The time.
 pub trait Clock: Send + Sync {
@@ -216,6 +248,16 @@ impl WriteError {
             Self::NotLossless { .. } => Reason::CannotEditLosslessly,
             Self::Unavailable { .. } => Reason::WriteFailed,
         }
+    }
+}
+
+impl fmt::Debug for CloudLogin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("CloudLogin")
+            .field("issued", &self.issued)
+            .field("expires", &self.expires)
+            .finish_non_exhaustive()
     }
 }
 
