@@ -1,6 +1,8 @@
 //! A verdict for every candidate, in the order of the listing.
 
-use super::support::{explained, situation, suspended, taken_back};
+use super::support::{explained, listing, situation, suspended, taken_back, usable};
+use fairlead::lower::Dialect;
+use fairlead::select::verdicts;
 
 #[test]
 fn every_tag_has_its_sentence() {
@@ -51,6 +53,22 @@ fn sentences_of_other_strategies() {
     insta::assert_snapshot!(explained("NewestBuild; for=linux/arm64,linux/arm", "a|built=2026-01-01 b", &situation("")), @r#"
         a: WrongPlatform: `a` is not built for linux/arm64 or linux/arm
         b: NoBuildDate: the build date of `b` is not known yet
+        "#);
+}
+
+#[test]
+fn sentences_of_incomplete_lists_and_broken_images() {
+    let mut cut_off = listing("1.0 1.1");
+    cut_off.incomplete = Some("the registry stopped after page 3".to_owned());
+    let found = verdicts(&usable("", Dialect::Policy), &cut_off, &situation(""));
+    let lines: Vec<String> = found.iter().map(|one| format!("{}: {}: {}", one.tag, one.reason, one.message)).collect();
+    insta::assert_snapshot!(lines.join("\n"), @r#"
+        1.0: Outranked: `1.1` is higher
+        1.1: IncompleteList: the highest so far, in a list that is not complete
+        "#);
+    insta::assert_snapshot!(explained("", "1.1|broken 1.0", &situation("")), @r#"
+        1.1: NotAnImage: `1.1` holds no runnable image: a Helm chart
+        1.0: Chosen: the highest that passes the rule
         "#);
 }
 
