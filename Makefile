@@ -49,6 +49,17 @@ crds: ## Writes crds/ and the chart's copy anew from the Rust types
 	@mv crds/.$(CRD) crds/$(CRD)
 	@cp crds/$(CRD) charts/fairlead/crds/$(CRD)
 
+.PHONY: generated
+generated: ## Writes every generated file anew: crds, the chart's copy, the lists in docs/reference
+	@FAIRLEAD_UPDATE_GENERATED=1 cargo test --quiet --workspace --test generated
+
+.PHONY: fuzz
+fuzz: ## Fuzzes each target for a minute; needs the nightly toolchain
+	@command -v cargo-fuzz >/dev/null || cargo install cargo-fuzz --locked --version 0.13.2
+	@for target in constraint image_reference annotation_values select; do \
+	  cargo +nightly fuzz run $$target -- -max_total_time=60 -timeout=5 -rss_limit_mb=1500 || exit 1; \
+	done
+
 .PHONY: bench
 bench: ## Measures
-	cargo bench --workspace
+	cargo bench --no-default-features --bench select

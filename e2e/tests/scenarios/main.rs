@@ -14,6 +14,7 @@ mod faults;
 mod harness;
 mod people;
 mod policy;
+mod ports;
 mod quiet;
 mod restart;
 mod scale;

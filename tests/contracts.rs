@@ -1,0 +1,56 @@
+//! The adapters in memory and on a folder keep the contract of their port. The e2e tests run it on a real API server.
+
+#![allow(clippy::disallowed_methods, reason = "tests prepare folders")]
+
+mod contract;
+
+use std::sync::Arc;
+
+use contract::{check, check_registry, manifest};
+use fairlead::adapters::clock::SystemClock;
+use fairlead::adapters::directory::{Directory, Mode};
+use fairlead::adapters::embedded;
+use fairlead::adapters::memory::{MemoryApplications, MemoryRegistry};
+use fairlead::adapters::oci::{RegistryClient, RegistrySettings};
+use fairlead::model::{Details, ImageReference, Known};
+use fairlead::ports::Clock;
+
+const NAMESPACE: &str = "contract";
+
+#[tokio::test]
+async fn applications_in_memory_keep_the_contract() {
+    let applications = MemoryApplications::default();
+    applications.put(manifest(NAMESPACE, "web"));
+    check(&applications, NAMESPACE, "web").await;
+}
+
+#[tokio::test]
+async fn applications_in_a_folder_keep_the_contract() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let yaml = serde_saphyr::to_string(&manifest(NAMESPACE, "web")).expect("YAML");
+    std::fs::write(folder.path().join("web.yaml"), yaml).expect("a file");
+    let directory = Directory::open(folder.path(), Mode::Write).expect("a folder that can be read");
+    check(&directory, NAMESPACE, "web").await;
+}
+
+#[tokio::test]
+async fn the_registry_in_memory_keeps_the_contract() {
+    let registry = MemoryRegistry::default();
+    let repository = "registry.example/app".parse::<ImageReference>().expect("an image").repository;
+    let digest = format!("sha256:{}", "ab".repeat(32)).parse().expect("a digest");
+    let builds = vec![("linux/amd64".parse().expect("a platform"), Some(SystemClock.now()))];
+    let known = Known { digest, builds, pushed: None, first_seen: None };
+    registry.push(&repository, "1.0.0".parse().expect("a tag"), Details::Known(known));
+    check_registry(&registry, "registry.example/app", SystemClock.now()).await;
+}
+
+#[tokio::test]
+async fn the_client_keeps_the_contract_on_the_embedded_registry() {
+    let registry = embedded::Registry::start().await.expect("a registry");
+    registry.push("app", "1.0.0", &embedded::Image { created: Some(SystemClock.now()), ..embedded::Image::default() });
+    let settings = RegistrySettings { plain_http: vec![registry.host().to_owned()], ..RegistrySettings::default() };
+    let folder = tempfile::tempdir().expect("a folder");
+    let secrets = Arc::new(Directory::open(folder.path(), Mode::DryRun).expect("an empty folder"));
+    let client = RegistryClient::new(settings, secrets, Arc::new(SystemClock)).expect("a client");
+    check_registry(&client, &format!("{}/app", registry.host()), SystemClock.now()).await;
+}
