@@ -26,7 +26,7 @@ fn blocks(text: &str, language: &str) -> Vec<(usize, String)> {
     for (number, line) in text.lines().enumerate() {
         match &mut open {
             Some(_) if line == "```" => blocks.extend(open.take()),
-            Some((_, block)) => block.push_str(&format!("{line}\n")),
+            Some((_, block)) => block.extend([line, "\n"]),
             None if line == format!("```{language}") => open = Some((number + 1, String::new())),
             None => {}
         }

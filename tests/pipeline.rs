@@ -381,7 +381,7 @@ async fn a_policy_that_does_nothing_says_so() {
     let mut world =
         World::new("applications: [{ name: app-* }]\nimages: [{ image: registry.example/app }]").helm("web", &[], &[]);
     world.look().await;
-    insta::assert_snapshot!(format!("{:?}", world.ready()), @r#"("False", "NoApplicationMatched", "spec.applications: none of the 1 Applications in namespace `argocd` matches; names and labels must fit, and a policy acts on Applications of its own namespace only")"#);
+    insta::assert_snapshot!(format!("{:?}", world.ready()), @r#"("False", "NoApplicationMatched", "spec.applications: no Application in namespace `argocd` matches; 1 is there; names and labels must fit, and a policy acts on Applications of its own namespace only")"#);
     let mut world = World::new(RULE).helm("app", &[("image.tag", "1")], &["registry.example/another:1"]);
     world.look().await;
     insta::assert_snapshot!(format!("{:?}", world.ready()), @r#"("False", "ImageNotUsed", "spec.images[0]: nothing shows that `argocd/app` uses `registry.example/app`; set `forceUpdate: true` if it does without running now")"#);

@@ -3,25 +3,16 @@
 use std::fs;
 use std::path::Path;
 
-use fairlead::api::ImageUpdatePolicy;
-use kube::CustomResourceExt;
 use serde_json::Value;
 
 /// Each definition, with the path that lists its objects.
 pub fn definitions() -> Vec<(Value, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut definitions = vec![our_own(&root.join("../crds/fairlead.dev_imageupdatepolicies.yaml"))];
+    let mut definitions = vec![read(&root.join("../crds/fairlead.dev_imageupdatepolicies.yaml"))];
     for name in ["applications", "appprojects", "applicationsets"] {
         definitions.push(read(&root.join(format!("crds/{name}.yaml"))));
     }
     definitions.into_iter().map(|definition| (definition.clone(), list_path(&definition))).collect()
-}
-
-fn our_own(path: &Path) -> Value {
-    if path.is_file() {
-        return read(path);
-    }
-    serde_json::to_value(ImageUpdatePolicy::crd()).expect("a definition is JSON")
 }
 
 fn read(path: &Path) -> Value {

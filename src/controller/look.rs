@@ -170,11 +170,13 @@ fn log(report: &Report, previous: Option<&ImageUpdatePolicyStatus>) {
     for Event { object, warning, reason, note } in events.iter().filter(|event| event.reason != Reason::Updated) {
         match object {
             EventObject::Application(_) => {}
-            EventObject::Policy if !warning => tracing::info!(policy = %report.policy, %reason, "{note}"),
-            EventObject::Policy if severity == Severity::Stalled => {
-                tracing::error!(policy = %report.policy, %reason, "{note}");
+            EventObject::Policy if !warning => {
+                tracing::info!(policy = %report.policy, %reason, "policy {}: {note}", report.policy);
             }
-            EventObject::Policy => tracing::warn!(policy = %report.policy, %reason, "{note}"),
+            EventObject::Policy if severity == Severity::Stalled => {
+                tracing::error!(policy = %report.policy, %reason, "policy {}: {note}", report.policy);
+            }
+            EventObject::Policy => tracing::warn!(policy = %report.policy, %reason, "policy {}: {note}", report.policy),
         }
     }
 }

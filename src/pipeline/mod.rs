@@ -130,7 +130,8 @@ fn problems_of(policy: &Policy, found: &Discovered, inventory: &Inventory) -> Ve
     let mut problems = found.problems.clone();
     if found.applications.is_empty() && problems.is_empty() {
         let there = inventory.applications.len();
-        let message = format!("none of the {there} Applications in namespace `{}` matches", policy.id.namespace);
+        let there = if there == 1 { "1 is".to_owned() } else { format!("{there} are") };
+        let message = format!("no Application in namespace `{}` matches; {there} there", policy.id.namespace);
         let hint = "names and labels must fit, and a policy acts on Applications of its own namespace only";
         problems.push(Problem::new(Reason::NoApplicationMatched, message).at("spec.applications").hint(hint));
         return problems;
