@@ -435,6 +435,19 @@ async fn digests_are_followed_and_pinned() {
 }
 
 #[tokio::test]
+async fn a_digest_alone_is_known_by_the_tag_it_was_written_for() {
+    let rule =
+        "applications: [{ name: app }]\nimages: [{ image: registry.example/app, constraint: ~1.0, pin: Digest }]";
+    let mut world =
+        World::new(rule).kustomize("app", &[], &["registry.example/app:1.0.0"]).tags(APP, &["1.0.0", "1.0.2"]);
+    world.look().await;
+    assert!(world.status.as_ref().unwrap().images[0].written.as_ref().unwrap().starts_with("1.0.2@sha256:"));
+    world.registry.remove(&repository_of(APP), &"1.0.2".parse().unwrap());
+    let report = world.look().await;
+    assert_eq!((report.images[0].reason, world.applications.writes()), (Reason::WouldGoBackwards, 1));
+}
+
+#[tokio::test]
 async fn a_young_version_waits_and_the_wait_survives_a_restart() {
     let rule =
         "applications: [{ name: app }]\nimages: [{ image: registry.example/app, constraint: ~1.0, minimumAge: 24h }]";

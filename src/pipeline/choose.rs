@@ -8,6 +8,7 @@ use futures::lock::Mutex;
 use jiff::Timestamp;
 
 use super::discover::Use;
+use super::helm::version;
 use super::memory::{Memory, Remembered};
 use crate::model::{
     Candidate, Closed, Current, Decision, Details, Digest, Image, Known, Listing, Outcome, Problem, Reason, Situation,
@@ -74,9 +75,9 @@ impl<'a> Offer<'a> {
         remembered: &Remembered,
     ) -> Result<Decided, RegistryError> {
         let held_back = self.held_back(ports, used, remembered).await;
-        let taken_back = held_back.as_ref().and_then(|(version, _)| tag_of(version));
+        let taken_back = held_back.as_ref().and_then(|(text, _)| version(text)?.tag);
         let candidates: Vec<Option<Current>> = match (&used.held.version, used.live.as_slice()) {
-            (Some(version), _) => vec![Some(version.clone())],
+            (Some(current), _) => vec![Some(named(current, remembered))],
             (None, []) => vec![None],
             (None, live) => live.iter().cloned().map(Some).collect(),
         };
@@ -98,12 +99,12 @@ impl<'a> Offer<'a> {
     /// The version that a person took back: remembered as such, and not passed since; or written by us, and replaced by a lower one.
     async fn held_back(&self, ports: Ports<'_>, used: &Use, remembered: &Remembered) -> Option<(String, Timestamp)> {
         let current = used.held.version.as_ref();
-        let at = |version: &str| current.is_some_and(|current| current.to_string() == version);
+        let at = |version: &str| current.is_some_and(|current| holds(current, version));
         if let Some((version, since)) = &remembered.held_back {
             return (!at(version)).then(|| (version.clone(), *since));
         }
         let written = remembered.written.as_ref().filter(|written| !at(written))?;
-        let (written_tag, current_tag) = (tag_of(written)?, current?.tag.clone()?);
+        let (written_tag, current_tag) = (version(written)?.tag?, current?.tag.clone()?);
         let mut state = self.state.lock().await;
         if self.image.rule.strategy == Strategy::NewestBuild {
             self.read(ports, &mut state, &[written_tag.clone(), current_tag.clone()]).await.ok()?;
@@ -182,8 +183,18 @@ fn question(image: &Image) -> Question<'_> {
     }
 }
 
-fn tag_of(version: &str) -> Option<Tag> {
-    version.split('@').next()?.parse().ok()
+/// Whether the destination holds a version that was written: the same digest where both name one, else the same tag.
+fn holds(current: &Current, text: &str) -> bool {
+    version(text).is_some_and(|version| match (&current.digest, &version.digest) {
+        (Some(one), Some(other)) => one == other,
+        _ => current.tag.is_some() && current.tag == version.tag,
+    })
+}
+
+/// The present version, with the tag that Fairlead wrote beside it where the destination has room for the digest alone.
+fn named(current: &Current, remembered: &Remembered) -> Current {
+    let written = remembered.written.as_deref().filter(|written| current.tag.is_none() && holds(current, written));
+    Current { tag: current.tag.clone().or_else(|| version(written?)?.tag), digest: current.digest.clone() }
 }
 
 /// Why a registry's answer decides nothing, as a problem.

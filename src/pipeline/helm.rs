@@ -28,7 +28,7 @@ pub(super) fn held(source: &Source, target: &HelmTarget) -> Held {
 }
 
 /// `tag`, `tag@digest` or `digest`; anything else, a build variable for example, is no version.
-fn version(text: &str) -> Option<Current> {
+pub(super) fn version(text: &str) -> Option<Current> {
     let (tag, digest) = match text.split_once('@') {
         Some((tag, digest)) => (Some(tag), Some(digest)),
         None if text.contains(':') => (None, Some(text)),

@@ -8,8 +8,8 @@ use super::discover::{self, Finding, Use};
 use super::memory::{Memory, Remembered};
 use super::place::{self, Version};
 use crate::model::{
-    Application, ApplicationPlan, Choice, Decision, Edit, Guard, Image, ImageReport, Outcome, Pointer, Policy, Problem,
-    Reason, Source,
+    Application, ApplicationPlan, Choice, Decision, Edit, Guard, Image, ImageReport, Outcome, Pin, Pointer, Policy,
+    Problem, Reason, Source,
 };
 use crate::ports::{Ports, RegistryError, WriteError};
 
@@ -250,9 +250,12 @@ impl<'a> Draft<'a> {
     }
 
     fn written(&mut self, edit: &Edit) {
+        // Remembered with its tag also where the destination has room for the digest alone.
+        let remembered = if self.image.rule.pin == Pin::Tag { Pin::Tag } else { Pin::TagAndDigest };
         let report = &mut self.report;
         report.previous = report.current.replace(edit.to.clone());
-        report.written = Some(edit.to.clone());
+        report.written =
+            Some(self.choice.as_ref().map_or_else(|| edit.to.clone(), |choice| choice.written(remembered)));
         report.reason = Reason::Updated;
         let from = report.previous.as_ref().map(|previous| format!("from `{previous}` ")).unwrap_or_default();
         let allowed = report.counts.map(|counts| counts.eligible).unwrap_or_default();
