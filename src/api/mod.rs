@@ -18,7 +18,8 @@ pub use policy::{
     SourceSelectorSpec, StrategySpec, TargetSpec, VerificationSpec, WindowKind, WriteBackMethod, WriteBackSpec,
 };
 pub use status::{
-    DecisionRecord, HeldBack, ImageState, ImageStatus, ImageUpdatePolicyStatus, SeenDigest, StatusSummary,
+    DecisionRecord, HeldBack, ImageState, ImageStatus, ImageUpdatePolicyStatus, RememberedPlace, SeenDigest,
+    StatusSummary, WatchedImage,
 };
 
 /// The API group of our own resources.

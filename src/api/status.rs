@@ -31,17 +31,52 @@ pub struct ImageUpdatePolicyStatus {
     /// One entry an Application and image, the interesting ones first, at most 200.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<ImageStatus>,
-    /// When Fairlead first saw a digest, for images with a minimum age; the newest 100.
+    /// What Fairlead remembers from look to look of the places that it wrote.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub seen: Vec<SeenDigest>,
+    pub remembered: Vec<RememberedPlace>,
+    /// Which digests Fairlead knows, for images with a minimum age.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub watched: Vec<WatchedImage>,
+}
+
+/// What Fairlead remembers of a place that it wrote.
+#[derive(KubeSchema, Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RememberedPlace {
+    /// The Application's name.
+    pub application: String,
+    /// A fingerprint of the Application, the repository and the place.
+    pub mark: String,
+    /// The version that Fairlead wrote last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written: Option<String>,
+    /// A version that a person took back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_back: Option<HeldBack>,
+}
+
+/// Which digests of an image Fairlead knows.
+#[derive(KubeSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WatchedImage {
+    /// The image's alias, or its repository.
+    pub image: String,
+    /// Its repository.
+    pub repository: String,
+    /// When Fairlead first looked; what was there then counts by its build date.
+    pub since: Time,
+    /// Digests that have reached the minimum age: the first 8 digits of each, one after the other.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub old: String,
+    /// Digests that have not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub young: Vec<SeenDigest>,
 }
 
 /// When Fairlead first saw a digest.
 #[derive(KubeSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SeenDigest {
-    /// The image's alias, or its repository.
-    pub image: String,
     /// The digest.
     pub digest: String,
     /// When it was first seen; the minimum age counts from here.

@@ -345,6 +345,7 @@ mod tests {
             counts: None,
             runner_up: None,
             destination: None,
+            mark: None,
             written: None,
             held_back: None,
             until: None,
@@ -357,7 +358,7 @@ mod tests {
             problems: vec![],
             applications: 1,
             images: vec![image],
-            seen: std::collections::BTreeMap::new(),
+            memory: crate::model::Memory::default(),
         };
         let change = Change {
             file: "application.yaml".to_owned(),

@@ -93,7 +93,7 @@ fn unusable(manifest: &PolicyManifest, problems: Vec<Problem>, now: Timestamp) -
         problems,
         applications: 0,
         images: Vec::new(),
-        seen: BTreeMap::new(),
+        memory: Memory::default(),
     }
 }
 

@@ -168,6 +168,7 @@ mod tests {
             counts: None,
             runner_up: None,
             destination: None,
+            mark: None,
             written: None,
             held_back: None,
             until: None,
@@ -183,7 +184,7 @@ mod tests {
             problems,
             applications: images.len(),
             images,
-            seen: std::collections::BTreeMap::new(),
+            memory: crate::model::Memory::default(),
         }
     }
 

@@ -1,10 +1,8 @@
 //! What happened to every image of a policy.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 
-use super::{ApplicationId, Counts, Digest, PolicyId, Problem, Reason, Severity};
+use super::{ApplicationId, Counts, Mark, Memory, PolicyId, Problem, Reason, Severity};
 
 /// What happened to every image of one policy at one look. Status, events and metrics are computed from it alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,8 +21,8 @@ pub struct Report {
     pub applications: usize,
     /// One entry an Application and image, sorted.
     pub images: Vec<ImageReport>,
-    /// When a digest was first seen, by title of the image; for rules with a minimum age.
-    pub seen: BTreeMap<(String, Digest), Timestamp>,
+    /// What to remember for the next look.
+    pub memory: Memory,
 }
 
 /// What happened to one image of one Application.
@@ -52,6 +50,8 @@ pub struct ImageReport {
     pub runner_up: Option<String>,
     /// Where the version is written.
     pub destination: Option<String>,
+    /// The place, told from all others; `None` where none was found.
+    pub mark: Option<Mark>,
     /// The version that Fairlead wrote last, at this look or earlier.
     pub written: Option<String>,
     /// A version that a person took back, and when that was noticed.

@@ -9,10 +9,10 @@ use jiff::Timestamp;
 
 use super::discover::Use;
 use super::helm::version;
-use super::memory::{Memory, Remembered};
+use super::memory;
 use crate::model::{
-    Candidate, Closed, Current, Decision, Details, Digest, Image, Known, Listing, Outcome, Problem, Reason, Situation,
-    Strategy, Tag,
+    Candidate, Choice, Closed, Current, Decision, Details, Image, Listing, Memory, Outcome, Problem, Reason,
+    Remembered, Situation, Strategy, Tag, Watch,
 };
 use crate::ports::{Ports, Question, RegistryError};
 use crate::select;
@@ -32,7 +32,7 @@ pub struct Offer<'a> {
 
 struct State {
     listing: Arc<Listing>,
-    seen: BTreeMap<Digest, Timestamp>,
+    watch: Option<Watch>,
 }
 
 /// A decision, and what it leaves to remember.
@@ -55,15 +55,20 @@ impl<'a> Offer<'a> {
         closed: Option<Closed>,
     ) -> Result<Self, RegistryError> {
         let listing = ports.registry.tags(&question(image), fresh_since).await?;
-        let ours = memory.seen.iter().filter(|((title, _), _)| *title == image.title);
-        let seen: BTreeMap<_, _> = ours.map(|((_, digest), time)| (digest.clone(), *time)).collect();
-        let first_look = seen.is_empty();
-        Ok(Self { image, fresh_since, now, closed, first_look, state: Mutex::new(State { listing, seen }) })
+        let key = (image.title.clone(), image.reference.repository.to_string());
+        let known = memory.watches.get(&key).cloned();
+        let first_look = known.is_none();
+        let watch = image.rule.minimum_age.map(|_| known.unwrap_or_else(|| memory::begin(now)));
+        // What an incomplete list shows is no first look.
+        let watch = watch.filter(|_| !first_look || listing.incomplete.is_none());
+        Ok(Self { image, fresh_since, now, closed, first_look, state: Mutex::new(State { listing, watch }) })
     }
 
-    /// When each digest was first seen, for rules with a minimum age.
-    pub async fn seen(&self) -> BTreeMap<Digest, Timestamp> {
-        self.state.lock().await.seen.clone()
+    /// Which digests are known now, for a rule with a minimum age.
+    pub async fn watch(&self) -> Option<Watch> {
+        let mut watch = self.state.lock().await.watch.clone()?;
+        memory::ripen(&mut watch, self.image.rule.minimum_age?, self.now);
+        Some(watch)
     }
 
     /// Decides for one Application. What runs stands in for the version at the destination where that states none; of
@@ -74,8 +79,10 @@ impl<'a> Offer<'a> {
         used: &Use,
         remembered: &Remembered,
     ) -> Result<Decided, RegistryError> {
-        let held_back = self.held_back(ports, used, remembered).await;
-        let taken_back = held_back.as_ref().and_then(|(text, _)| version(text)?.tag);
+        let held_back = self.held_back(ports, used, remembered).await?;
+        // Of one tag that is followed only the digest tells whether something newer is there.
+        let followed = self.image.rule.strategy == Strategy::Digest;
+        let taken_back = held_back.as_ref().filter(|_| !followed).and_then(|(text, _)| version(text)?.tag);
         let candidates: Vec<Option<Current>> = match (&used.held.version, used.live.as_slice()) {
             (Some(current), _) => vec![Some(named(current, remembered))],
             (None, []) => vec![None],
@@ -93,24 +100,38 @@ impl<'a> Offer<'a> {
         }
         let decision =
             decided.ok_or_else(|| RegistryError::new(Reason::UnreadableAnswer, "no version to decide on"))?;
+        let decision = if followed { hold_digest(decision, held_back.as_ref()) } else { decision };
         Ok(Decided { decision, held_back })
     }
 
-    /// The version that a person took back: remembered as such, and not passed since; or written by us, and replaced by a lower one.
-    async fn held_back(&self, ports: Ports<'_>, used: &Use, remembered: &Remembered) -> Option<(String, Timestamp)> {
+    /// The version that a person took back: remembered as such, and not put in place since; or written by us, and replaced by
+    /// something that is not higher, or by nothing.
+    async fn held_back(
+        &self,
+        ports: Ports<'_>,
+        used: &Use,
+        remembered: &Remembered,
+    ) -> Result<Option<(String, Timestamp)>, RegistryError> {
         let current = used.held.version.as_ref();
         let at = |version: &str| current.is_some_and(|current| holds(current, version));
         if let Some((version, since)) = &remembered.held_back {
-            return (!at(version)).then(|| (version.clone(), *since));
+            return Ok((!at(version)).then(|| (version.clone(), *since)));
         }
-        let written = remembered.written.as_ref().filter(|written| !at(written))?;
-        let (written_tag, current_tag) = (version(written)?.tag?, current?.tag.clone()?);
+        let Some(written) = remembered.written.as_ref().filter(|written| !at(written)) else { return Ok(None) };
+        let tags = (version(written).and_then(|version| version.tag), current.and_then(|current| current.tag.clone()));
+        let higher = match tags {
+            (Some(written), Some(current)) if written != current => self.is_lower(ports, &written, &current).await?,
+            _ => false,
+        };
+        Ok((!higher).then(|| (written.clone(), self.now)))
+    }
+
+    async fn is_lower(&self, ports: Ports<'_>, one: &Tag, other: &Tag) -> Result<bool, RegistryError> {
         let mut state = self.state.lock().await;
         if self.image.rule.strategy == Strategy::NewestBuild {
-            self.read(ports, &mut state, &[written_tag.clone(), current_tag.clone()]).await.ok()?;
+            self.read(ports, &mut state, &[one.clone(), other.clone()]).await?;
         }
-        let lower = select::is_lower(&self.image.rule, &state.listing, &current_tag, &written_tag);
-        lower.then(|| (written.clone(), self.now))
+        Ok(select::is_lower(&self.image.rule, &state.listing, one, other))
     }
 
     /// Reads what is not known yet of some tags.
@@ -153,24 +174,28 @@ impl<'a> Offer<'a> {
             candidate.details = found.unwrap_or_default();
             candidate.details != Details::Unknown
         });
-        if self.image.rule.minimum_age.is_none() {
-            return;
-        }
+        let Some(watch) = &mut state.watch else { return };
         for candidate in &mut listing.candidates {
             let Details::Known(known) = &mut candidate.details else { continue };
-            known.first_seen = Some(self.first_seen(&mut state.seen, known));
+            known.first_seen = Some(memory::first_seen(watch, known, self.now, self.first_look));
         }
     }
+}
 
-    /// At the first look at a repository nothing is new: build dates count. Later, a digest not seen before is first seen now.
-    fn first_seen(&self, seen: &mut BTreeMap<Digest, Timestamp>, known: &Known) -> Timestamp {
-        if let Some(time) = seen.get(&known.digest) {
-            return *time;
+/// Holds a followed tag at what a person put in place, until it points at another image than the one that was taken back.
+fn hold_digest(decision: Decision, held_back: Option<&(String, Timestamp)>) -> Decision {
+    let taken = held_back.and_then(|(text, _)| version(text)?.digest);
+    match &decision.outcome {
+        Outcome::Move(choice @ Choice { digest: Some(digest), .. }) if taken.as_ref() == Some(digest) => {
+            let message = format!(
+                "`{}` was taken back by hand; it is held until `{}` points at another image",
+                digest, choice.tag
+            );
+            let outcome =
+                Outcome::Hold { choice: choice.clone(), reason: Reason::RolledBackByHand, message, until: None };
+            Decision { outcome, ..decision }
         }
-        let built = known.pushed.or_else(|| known.builds.iter().filter_map(|(_, created)| *created).max());
-        let time = if self.first_look { built.unwrap_or(self.now).min(self.now) } else { self.now };
-        seen.insert(known.digest.clone(), time);
-        time
+        _ => decision,
     }
 }
 

@@ -1,50 +1,85 @@
-//! What is remembered from one look to the next. In a cluster it lives in the policy's status, so that a restart forgets nothing.
+//! What is remembered from look to look: how it is found again, and how a look changes it. In a cluster it lives in the policy's
+//! status, so that a restart forgets nothing.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use sha2::{Digest as _, Sha256};
 
-use crate::model::{Digest, Report};
+use crate::model::{Application, Digest, ImageReport, Known, Mark, Memory, Remembered, Report, Repository, Watch};
 
-/// What is remembered of a policy.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Memory {
-    /// By name of the Application and title of the image.
-    pub images: BTreeMap<(String, String), Remembered>,
-    /// When Fairlead first saw a digest, by title of the image; for rules with a minimum age.
-    pub seen: BTreeMap<(String, Digest), Timestamp>,
-}
+/// Known digests that have reached the minimum age, at most for one image.
+const MAXIMUM_OLD: usize = 2000;
+const MARK_LENGTH: usize = 12;
+const SHORT_LENGTH: usize = 8;
 
-/// What is remembered of one image of one Application.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Remembered {
-    /// The version that Fairlead wrote last.
-    pub written: Option<String>,
-    /// What the rule picked last.
-    pub chosen: Option<String>,
-    /// A version that a person took back, and when that was noticed.
-    pub held_back: Option<(String, Timestamp)>,
-}
-
-impl Memory {
-    /// What is remembered of an image.
-    pub fn of(&self, application: &str, image: &str) -> Remembered {
-        self.images.get(&(application.to_owned(), image.to_owned())).cloned().unwrap_or_default()
-    }
+/// The mark of a place in an Application.
+pub(super) fn mark(application: &Application, repository: &Repository, place: &str) -> Mark {
+    let text = format!("{}\n{repository}\n{place}", application.uid);
+    let hex: String = Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    Mark { application: application.id.name.clone(), place: hex[..MARK_LENGTH].to_owned() }
 }
 
 /// What to remember of a look.
 pub fn memory_of(report: &Report) -> Memory {
-    let remembered = |image: &crate::model::ImageReport| {
-        let key = (image.application.name.clone(), image.image.clone());
-        (
-            key,
-            Remembered {
-                written: image.written.clone(),
-                chosen: image.chosen.clone(),
-                held_back: image.held_back.clone(),
-            },
-        )
-    };
-    Memory { images: report.images.iter().map(remembered).collect(), seen: report.seen.clone() }
+    report.memory.clone()
+}
+
+/// What is remembered after a look at `images`. Places that the look did not see are kept, as long as their Application `exists`.
+pub(super) fn after(before: &Memory, images: &[ImageReport], exists: impl Fn(&str) -> bool) -> Memory {
+    let mut memory = before.clone();
+    memory.places.retain(|mark, _| exists(&mark.application));
+    for image in images {
+        let Some(mark) = &image.mark else { continue };
+        let remembered = Remembered { written: image.written.clone(), held_back: image.held_back.clone() };
+        if remembered == Remembered::default() {
+            memory.places.remove(mark);
+        } else {
+            memory.places.insert(mark.clone(), remembered);
+        }
+    }
+    memory
+}
+
+/// A watch that begins now.
+pub(super) const fn begin(now: Timestamp) -> Watch {
+    Watch { since: now, old: BTreeSet::new(), young: std::collections::BTreeMap::new() }
+}
+
+/// When the age of an image begins to count; from now on it is known.
+///
+/// At the first look at a repository nothing is new, so build dates count. Later a digest that was never read is new, whatever
+/// build date its publisher states. Where more digests are known than are kept, one built before the watch began is old.
+pub(super) fn first_seen(watch: &mut Watch, known: &Known, now: Timestamp, first_look: bool) -> Timestamp {
+    let short = short(&known.digest);
+    if let Some(time) = watch.young.get(&known.digest) {
+        return *time;
+    }
+    if watch.old.contains(&short) {
+        return Timestamp::UNIX_EPOCH;
+    }
+    let built = known.pushed.or_else(|| known.builds.iter().filter_map(|(_, created)| *created).max());
+    if watch.old.len() >= MAXIMUM_OLD && built.is_some_and(|built| built < watch.since) {
+        return Timestamp::UNIX_EPOCH;
+    }
+    let time = if first_look { built.unwrap_or(now).min(now) } else { now };
+    watch.young.insert(known.digest.clone(), time);
+    time
+}
+
+/// Moves the digests that have reached the minimum age to the old ones, which are kept without a time.
+pub(super) fn ripen(watch: &mut Watch, minimum_age: Duration, now: Timestamp) {
+    let age = SignedDuration::try_from(minimum_age).unwrap_or(SignedDuration::MAX);
+    let (ripe, young) =
+        std::mem::take(&mut watch.young).into_iter().partition(|(_, seen)| now.duration_since(*seen) >= age);
+    watch.young = young;
+    let ripe: std::collections::BTreeMap<Digest, Timestamp> = ripe;
+    let room = MAXIMUM_OLD.saturating_sub(watch.old.len());
+    watch.old.extend(ripe.keys().take(room).map(short));
+}
+
+fn short(digest: &Digest) -> String {
+    let hex = digest.as_str().rsplit(':').next().unwrap_or_default();
+    hex.chars().take(SHORT_LENGTH).collect()
 }

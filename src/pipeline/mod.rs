@@ -20,8 +20,9 @@ use futures::stream;
 use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
 
+pub use crate::model::Memory;
 pub use events::{Event, EventObject, events};
-pub use memory::{Memory, Remembered, memory_of};
+pub use memory::memory_of;
 pub use status::{ready, remembered, same_but_time, status};
 
 use crate::lower::Lowered;
@@ -50,7 +51,7 @@ type Offers<'a> = Vec<Option<Result<Offer<'a>, RegistryError>>>;
 /// than `fresh_since`.
 pub async fn reconcile(ports: Ports<'_>, lowered: &Lowered, memory: &Memory, fresh_since: Timestamp) -> Report {
     let now = ports.clock.now();
-    let mut report = blank(lowered, now);
+    let mut report = blank(lowered, memory, now);
     let Some(policy) = &lowered.policy else { return report };
     let inventory = match ports.applications.list(&policy.id.namespace).await {
         Ok(inventory) => inventory,
@@ -68,15 +69,17 @@ pub async fn reconcile(ports: Ports<'_>, lowered: &Lowered, memory: &Memory, fre
         others.iter().map(Arc::as_ref).filter(|other| other.id != policy.id && other.goes_before(policy)).collect();
     let desk = Desk { ports, policy, older: &older, offers: &offers, memory };
     report.images = write_all(desk, found).await;
-    report.seen = memory.seen.clone();
+    report.memory = memory::after(memory, &report.images, |name| inventory.names().any(|known| known == name));
     for (image, offer) in policy.images.iter().zip(&offers) {
         let Some(Ok(offer)) = offer else { continue };
-        report.seen.extend(offer.seen().await.into_iter().map(|(digest, time)| ((image.title.clone(), digest), time)));
+        let key = (image.title.clone(), image.reference.repository.to_string());
+        report.memory.watches.extend(offer.watch().await.map(|watch| (key, watch)));
     }
     report
 }
 
-fn blank(lowered: &Lowered, now: Timestamp) -> Report {
+/// A report that says nothing yet, and forgets nothing.
+fn blank(lowered: &Lowered, memory: &Memory, now: Timestamp) -> Report {
     Report {
         policy: lowered.id.clone(),
         generation: lowered.generation,
@@ -85,7 +88,7 @@ fn blank(lowered: &Lowered, now: Timestamp) -> Report {
         problems: lowered.problems.clone(),
         applications: 0,
         images: Vec::new(),
-        seen: std::collections::BTreeMap::new(),
+        memory: memory.clone(),
     }
 }
 

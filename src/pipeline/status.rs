@@ -2,20 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use super::memory::{Memory, Remembered};
 use crate::api::{
-    DecisionRecord, HeldBack, ImageState, ImageStatus, ImageUpdatePolicyStatus, SeenDigest, StatusSummary,
+    DecisionRecord, HeldBack, ImageState, ImageStatus, ImageUpdatePolicyStatus, RememberedPlace, SeenDigest,
+    StatusSummary, WatchedImage,
 };
-use crate::model::{Counts, ImageReport, Reason, Report, Severity, State};
+use crate::model::{Counts, ImageReport, Mark, Memory, Reason, Remembered, Report, Severity, State, Watch};
 
 const MAXIMUM_ENTRIES: usize = 200;
 /// Bytes of JSON that the entries may take, so that the whole object stays far below what etcd accepts.
-const MAXIMUM_ENTRY_BYTES: usize = 160 * 1024;
+const MAXIMUM_ENTRY_BYTES: usize = 110 * 1024;
+const MAXIMUM_REMEMBERED_BYTES: usize = 90 * 1024;
+const MAXIMUM_WATCHED_BYTES: usize = 40 * 1024;
+/// Digits of a digest that is known to be old.
+const SHORT_DIGEST: usize = 8;
 const MAXIMUM_MESSAGE: usize = 600;
-const MAXIMUM_SEEN: usize = 100;
 const HEARTBEAT: SignedDuration = SignedDuration::from_hours(1);
 
 /// The `Ready` condition in short: whether all is well, the word for it, and a sentence.
@@ -80,7 +83,8 @@ pub fn status(report: &Report, previous: Option<&ImageUpdatePolicyStatus>) -> Im
         last_update_time: last_update,
         next_check_time: Some(Time(report.next_check)),
         images,
-        seen: seen(report),
+        remembered: remembered_places(&report.memory),
+        watched: watched_images(&report.memory),
     }
 }
 
@@ -98,14 +102,62 @@ pub fn same_but_time(previous: &ImageUpdatePolicyStatus, next: &ImageUpdatePolic
 
 /// What a status remembers of earlier looks.
 pub fn remembered(status: &ImageUpdatePolicyStatus) -> Memory {
-    let image = |image: &ImageStatus| {
-        let held_back = image.held_back.as_ref().map(|held| (held.version.clone(), held.since.0));
-        let remembered = Remembered { written: image.written.clone(), chosen: image.chosen.clone(), held_back };
-        ((image.application.clone(), image.alias.clone()), remembered)
+    let place = |place: &RememberedPlace| {
+        let mark = Mark { application: place.application.clone(), place: place.mark.clone() };
+        let held_back = place.held_back.as_ref().map(|held| (held.version.clone(), held.since.0));
+        (mark, Remembered { written: place.written.clone(), held_back })
     };
-    let seen =
-        |seen: &SeenDigest| seen.digest.parse().ok().map(|digest| ((seen.image.clone(), digest), seen.first_seen.0));
-    Memory { images: status.images.iter().map(image).collect(), seen: status.seen.iter().filter_map(seen).collect() }
+    let watch = |watch: &WatchedImage| {
+        let old = watch.old.as_bytes().chunks(SHORT_DIGEST).map(|short| String::from_utf8_lossy(short).into_owned());
+        let young = watch.young.iter().filter_map(|seen| Some((seen.digest.parse().ok()?, seen.first_seen.0)));
+        let watched = Watch { since: watch.since.0, old: old.collect(), young: young.collect() };
+        ((watch.image.clone(), watch.repository.clone()), watched)
+    };
+    Memory {
+        places: status.remembered.iter().map(place).collect(),
+        watches: status.watched.iter().map(watch).collect(),
+    }
+}
+
+/// As much of what is remembered as there is room for; holds first.
+fn remembered_places(memory: &Memory) -> Vec<RememberedPlace> {
+    let mut places: Vec<(&Mark, &Remembered)> = memory.places.iter().collect();
+    places.sort_by_key(|(mark, remembered)| (remembered.held_back.is_none(), *mark));
+    let place = |(mark, remembered): (&Mark, &Remembered)| RememberedPlace {
+        application: mark.application.clone(),
+        mark: mark.place.clone(),
+        written: remembered.written.clone(),
+        held_back: remembered
+            .held_back
+            .as_ref()
+            .map(|(version, since)| HeldBack { version: version.clone(), since: Time(*since) }),
+    };
+    fitting(places.into_iter().map(place), MAXIMUM_REMEMBERED_BYTES)
+}
+
+fn watched_images(memory: &Memory) -> Vec<WatchedImage> {
+    let watched = |((image, repository), watch): (&(String, String), &Watch)| WatchedImage {
+        image: image.clone(),
+        repository: repository.clone(),
+        since: Time(watch.since),
+        old: watch.old.iter().map(String::as_str).collect(),
+        young: watch
+            .young
+            .iter()
+            .map(|(digest, seen)| SeenDigest { digest: digest.to_string(), first_seen: Time(*seen) })
+            .collect(),
+    };
+    fitting(memory.watches.iter().map(watched), MAXIMUM_WATCHED_BYTES)
+}
+
+/// The first items whose JSON fits into a number of bytes.
+fn fitting<T: serde::Serialize>(items: impl Iterator<Item = T>, maximum: usize) -> Vec<T> {
+    let mut bytes = 0;
+    let fits = |item: &T| {
+        bytes += serde_json::to_vec(item).map_or(maximum, |json| json.len());
+        bytes <= maximum
+    };
+    items.take_while(fits).collect()
 }
 
 fn conditions(report: &Report, previous: Option<&ImageUpdatePolicyStatus>) -> Vec<Condition> {
@@ -160,14 +212,9 @@ fn entries(report: &Report, previous: Option<&ImageUpdatePolicyStatus>) -> (Vec<
         (rank(one), &one.application, &one.alias).cmp(&(rank(other), &other.application, &other.alias))
     });
     let total = all.len();
-    let mut bytes = 0;
-    let fitting = all.iter().take(MAXIMUM_ENTRIES).take_while(|image| {
-        bytes += serde_json::to_vec(image).map_or(MAXIMUM_ENTRY_BYTES, |json| json.len());
-        bytes <= MAXIMUM_ENTRY_BYTES
-    });
-    let fitting = fitting.count();
-    all.truncate(fitting);
-    (all, total - fitting)
+    let listed = fitting(all.into_iter().take(MAXIMUM_ENTRIES), MAXIMUM_ENTRY_BYTES);
+    let not_listed = total - listed.len();
+    (listed, not_listed)
 }
 
 /// An image that was written stays shown as written, with what was said then, until something else happens to it.
@@ -183,7 +230,7 @@ fn entry(image: &ImageReport, before: Option<&ImageStatus>) -> ImageStatus {
         application: image.application.name.clone(),
         alias: image.image.clone(),
         current: image.current.clone(),
-        chosen: image.chosen.clone(),
+        chosen: image.chosen.clone().or_else(|| before.filter(|_| image.state() == State::Failed)?.chosen.clone()),
         state,
         reason,
         message,
@@ -226,17 +273,6 @@ fn decision(counts: Counts, runner_up: Option<&String>) -> DecisionRecord {
         runner_up: runner_up.cloned(),
         removed: removed.collect(),
     }
-}
-
-fn seen(report: &Report) -> Vec<SeenDigest> {
-    let mut seen: Vec<(&(String, crate::model::Digest), &Timestamp)> = report.seen.iter().collect();
-    seen.sort_by(|one, other| other.1.cmp(one.1).then_with(|| one.0.cmp(other.0)));
-    let entry = |((image, digest), time): (&(String, crate::model::Digest), &Timestamp)| SeenDigest {
-        image: image.clone(),
-        digest: digest.to_string(),
-        first_seen: Time(*time),
-    };
-    seen.into_iter().take(MAXIMUM_SEEN).map(entry).collect()
 }
 
 fn shortened(message: &str) -> String {

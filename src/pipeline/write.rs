@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use super::choose::{self, Offer};
 use super::discover::{self, Finding, Use};
-use super::memory::{Memory, Remembered};
+use super::memory;
 use super::place::{self, Version};
 use crate::model::{
-    Application, ApplicationPlan, Choice, Decision, Edit, Guard, Image, ImageReport, Outcome, Pin, Pointer, Policy,
-    Problem, Reason, Source,
+    Application, ApplicationPlan, Choice, Decision, Edit, Guard, Image, ImageReport, Mark, Memory, Outcome, Pin,
+    Pointer, Policy, Problem, Reason, Remembered, Source,
 };
 use crate::ports::{Ports, RegistryError, WriteError};
 
@@ -37,6 +37,8 @@ struct Draft<'a> {
     image: &'a Image,
     used: Option<Use>,
     choice: Option<Choice>,
+    /// Whether a person seems to have taken a version back since the last look.
+    newly_held: bool,
     report: ImageReport,
 }
 
@@ -49,8 +51,19 @@ impl<'a> Desk<'a> {
     /// report says so, and the next look tries again.
     pub async fn write(&self, finding: Finding) -> Vec<ImageReport> {
         let mut finding = finding;
+        let mut checked = false;
         for attempt in 0..MAXIMUM_ATTEMPTS {
             let mut drafts = self.decide(&finding).await;
+            // What looks taken back may be our own write, which the watch has not brought yet.
+            if !checked && drafts.iter().any(|draft| draft.newly_held) {
+                checked = true;
+                match self.anew(&finding.application).await {
+                    Ok(Some(fresh)) => finding = fresh,
+                    Ok(None) => return Vec::new(),
+                    Err(_) => return finish(drafts),
+                }
+                continue;
+            }
             let mut plan = plan(&finding.application, &drafts);
             if attempt >= PATIENT_ATTEMPTS && plan.tests_all() {
                 plan.guard = Guard::Values;
@@ -94,12 +107,15 @@ impl<'a> Desk<'a> {
         let mut drafts = Vec::with_capacity(finding.images.len());
         for found in &finding.images {
             let image = &self.policy.images[found.image];
-            let remembered = self.memory.of(&finding.application.id.name, &image.title);
-            let draft = Draft::new(image, &finding.application, &remembered);
+            let draft = Draft::new(image, &finding.application);
             let draft = match (&found.place, &self.offers[found.image]) {
                 (Err(problem), _) if problem.reason == Reason::ImageNotUsed => continue,
-                (Err(problem), _) => draft.refused(problem, &remembered),
-                (Ok(used), offer) => self.draft(draft.using(used), offer.as_ref(), used, &remembered).await,
+                (Err(problem), _) => draft.refused(problem),
+                (Ok(used), offer) => {
+                    let mark = memory::mark(&finding.application, &image.reference.repository, &used.place.to_string());
+                    let remembered = self.memory.places.get(&mark).cloned().unwrap_or_default();
+                    self.draft(draft.using(used, mark, &remembered), offer.as_ref(), used, &remembered).await
+                }
             };
             drafts.push(draft);
         }
@@ -115,13 +131,21 @@ impl<'a> Desk<'a> {
     ) -> Draft<'a> {
         let offer = match offer {
             Some(Ok(offer)) => offer,
-            Some(Err(error)) => return draft.refused(&choose::problem(error), remembered),
-            None => return draft.refused(&Problem::new(Reason::Suspended, "the policy is suspended"), remembered),
+            Some(Err(error)) => return draft.refused(&choose::problem(error)),
+            None => return draft.refused(&self.unasked()),
         };
         match offer.decide(self.ports, used, remembered).await {
-            Ok(decided) => draft.decided(&decided.decision, decided.held_back, self.policy.dry_run),
-            Err(error) => draft.refused(&choose::problem(&error), remembered),
+            Ok(decided) => draft.decided(&decided.decision, decided.held_back, remembered, self.policy.dry_run),
+            Err(error) => draft.refused(&choose::problem(&error)),
         }
+    }
+
+    /// Why no registry was asked for an image that is used.
+    fn unasked(&self) -> Problem {
+        if self.policy.suspended {
+            return Problem::new(Reason::Suspended, "the policy is suspended");
+        }
+        Problem::new(Reason::WriteConflict, "the image came into use meanwhile; it is looked at again")
     }
 }
 
@@ -170,7 +194,7 @@ fn finish(drafts: Vec<Draft<'_>>) -> Vec<ImageReport> {
 }
 
 impl<'a> Draft<'a> {
-    fn new(image: &'a Image, application: &Application, remembered: &Remembered) -> Self {
+    fn new(image: &'a Image, application: &Application) -> Self {
         let report = ImageReport {
             application: application.id.clone(),
             image: image.title.clone(),
@@ -183,23 +207,26 @@ impl<'a> Draft<'a> {
             counts: None,
             runner_up: None,
             destination: None,
-            written: remembered.written.clone(),
-            held_back: remembered.held_back.clone(),
+            mark: None,
+            written: None,
+            held_back: None,
             until: None,
         };
-        Self { image, used: None, choice: None, report }
+        Self { image, used: None, choice: None, newly_held: false, report }
     }
 
-    fn using(mut self, used: &Use) -> Self {
+    fn using(mut self, used: &Use, mark: Mark, remembered: &Remembered) -> Self {
+        self.report.mark = Some(mark);
+        self.report.written.clone_from(&remembered.written);
+        self.report.held_back.clone_from(&remembered.held_back);
         self.report.current = used.current().map(ToString::to_string);
         self.report.destination = Some(used.place.to_string());
         self.used = Some(used.clone());
         self
     }
 
-    /// Nothing was decided; the choice made before stays.
-    fn refused(mut self, problem: &Problem, remembered: &Remembered) -> Self {
-        self.report.chosen.clone_from(&remembered.chosen);
+    /// Nothing was decided; what was written before stays.
+    fn refused(mut self, problem: &Problem) -> Self {
         self.fail(problem.reason, problem.to_string());
         self
     }
@@ -210,7 +237,16 @@ impl<'a> Draft<'a> {
         self.report.message = message;
     }
 
-    fn decided(mut self, decision: &Decision, held_back: Option<(String, jiff::Timestamp)>, dry_run: bool) -> Self {
+    fn decided(
+        mut self,
+        decision: &Decision,
+        held_back: Option<(String, jiff::Timestamp)>,
+        remembered: &Remembered,
+        dry_run: bool,
+    ) -> Self {
+        self.newly_held = held_back.is_some() && remembered.held_back.is_none();
+        let kept = self.kept_pin();
+        let stated = self.used.as_ref().is_some_and(|used| used.held.version.is_some());
         let report = &mut self.report;
         report.counts = Some(decision.counts);
         report.runner_up = decision.runner_up.as_ref().map(ToString::to_string);
@@ -222,6 +258,10 @@ impl<'a> Draft<'a> {
                 report.chosen = Some(choice.written(pin));
                 report.message = format!("`{}` is the choice among {}", choice.tag, tags(allowed));
                 report.held_back = None;
+                // A write whose answer was lost is known by what it left.
+                if stated && remembered.written.is_some() {
+                    report.written = Some(choice.written(kept));
+                }
             }
             Outcome::Move(choice) => {
                 let chosen = choice.written(pin);
@@ -249,13 +289,16 @@ impl<'a> Draft<'a> {
         self
     }
 
+    /// A version is remembered with its tag also where the destination has room for the digest alone.
+    const fn kept_pin(&self) -> Pin {
+        if matches!(self.image.rule.pin, Pin::Tag) { Pin::Tag } else { Pin::TagAndDigest }
+    }
+
     fn written(&mut self, edit: &Edit) {
-        // Remembered with its tag also where the destination has room for the digest alone.
-        let remembered = if self.image.rule.pin == Pin::Tag { Pin::Tag } else { Pin::TagAndDigest };
+        let kept = self.kept_pin();
         let report = &mut self.report;
         report.previous = report.current.replace(edit.to.clone());
-        report.written =
-            Some(self.choice.as_ref().map_or_else(|| edit.to.clone(), |choice| choice.written(remembered)));
+        report.written = Some(self.choice.as_ref().map_or_else(|| edit.to.clone(), |choice| choice.written(kept)));
         report.reason = Reason::Updated;
         let from = report.previous.as_ref().map(|previous| format!("from `{previous}` ")).unwrap_or_default();
         let allowed = report.counts.map(|counts| counts.eligible).unwrap_or_default();

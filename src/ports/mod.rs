@@ -53,6 +53,14 @@ pub struct Inventory {
     pub unreadable: Vec<(ApplicationId, String)>,
 }
 
+impl Inventory {
+    /// The names of all Applications that exist, whether they could be read or not.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let readable = self.applications.iter().map(|application| application.id.name.as_str());
+        readable.chain(self.unreadable.iter().map(|(id, _)| id.name.as_str()))
+    }
+}
+
 /// Policies.
 #[async_trait]
 pub trait Policies: Send + Sync {

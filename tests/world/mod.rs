@@ -135,6 +135,20 @@ impl World {
         report
     }
 
+    /// Deletes an Application and makes another one of the same name and content.
+    pub fn replace(&self, name: &str) {
+        let id = ApplicationId::new("argocd", name);
+        let mut object = self.applications.object(&id).unwrap();
+        self.applications.remove(&id);
+        object["metadata"]["uid"] = serde_json::json!("another");
+        self.applications.put(object);
+    }
+
+    /// Lets the next look be the first of a new process: only what the status keeps is remembered.
+    pub fn restart(&mut self) {
+        self.memory = self.status.as_ref().map(pipeline::remembered).unwrap_or_default();
+    }
+
     /// The value at a JSON pointer of an Application.
     pub fn at(&self, name: &str, pointer: &str) -> Value {
         let object = self.applications.object(&ApplicationId::new("argocd", name)).unwrap();

@@ -26,6 +26,8 @@ struct State {
     version: u64,
     writes: usize,
     intruder: Option<Intruder>,
+    away: bool,
+    lag: Option<Intruder>,
 }
 
 impl MemoryApplications {
@@ -35,8 +37,9 @@ impl MemoryApplications {
         let metadata = &object["metadata"];
         let text = |key: &str| metadata[key].as_str().unwrap_or_default().to_owned();
         let id = ApplicationId::new(text("namespace"), text("name"));
+        let given = metadata["uid"].as_str().map(str::to_owned);
         let uid = state.objects.get(&id).map_or_else(
-            || format!("uid-{id}"),
+            || given.unwrap_or_else(|| format!("uid-{id}")),
             |before| before["metadata"]["uid"].as_str().unwrap_or_default().to_owned(),
         );
         object["metadata"]["uid"] = Value::String(uid);
@@ -56,6 +59,16 @@ impl MemoryApplications {
     /// How often something was written through the port.
     pub fn writes(&self) -> usize {
         self.state().writes
+    }
+
+    /// Shows each object in lists as it was before `undo`, as a watch that lags behind does.
+    pub fn lag(&self, undo: impl FnMut(&mut Value) + Send + 'static) {
+        self.state().lag = Some(Box::new(undo));
+    }
+
+    /// Makes every list fail, or work again.
+    pub fn be_away(&self, away: bool) {
+        self.state().away = away;
     }
 
     /// Somebody else, who changes each object right before it is written through the port.
@@ -79,9 +92,19 @@ impl State {
 #[async_trait]
 impl Applications for MemoryApplications {
     async fn list(&self, namespace: &str) -> Result<Inventory, ApplicationsError> {
+        if self.state().away {
+            let (what, cause) = ("the Applications".to_owned(), "the server is away".to_owned());
+            return Err(ApplicationsError::Unavailable { what, cause });
+        }
         let mut inventory = Inventory::default();
-        for (id, object) in self.state().objects.iter().filter(|(id, _)| id.namespace == namespace) {
-            match read(object) {
+        let mut state = self.state();
+        let State { objects, lag, .. } = &mut *state;
+        for (id, object) in objects.iter().filter(|(id, _)| id.namespace == namespace) {
+            let mut shown = object.clone();
+            if let Some(undo) = lag {
+                undo(&mut shown);
+            }
+            match read(&shown) {
                 Ok(application) => inventory.applications.push(application),
                 Err(cause) => inventory.unreadable.push((id.clone(), cause)),
             }
