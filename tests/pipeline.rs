@@ -329,6 +329,15 @@ async fn a_parameter_that_belongs_to_another_image_is_left_alone() {
 }
 
 #[tokio::test]
+async fn the_usual_parameter_of_another_running_image_is_left_alone() {
+    let mut world = World::new("applications: [{ name: app }]\nimages: [{ image: registry.example/envoy }]")
+        .helm("app", &[("image.tag", "1.0.0")], &["registry.example/main:1.0.0", "registry.example/envoy:1.20.0"])
+        .tags("registry.example/envoy", &["1.20.0", "1.21.0"]);
+    let report = world.look().await;
+    assert_eq!((report.images[0].reason, world.applications.writes()), (Reason::InvalidTarget, 0), "{report:#?}");
+}
+
+#[tokio::test]
 async fn what_cannot_be_acted_on_says_why() {
     let status = |kind: &str| json!({ "sourceType": kind, "summary": { "images": ["registry.example/app:1.0.0"] } });
     let source = json!({ "source": { "repoURL": "x", "path": "y" } });

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "this is the border: here the world is touched, and only here")]
 
 pub mod clock;
+pub mod deadline;
 pub mod directory;
 pub mod embedded;
 pub mod kubernetes;

@@ -3,16 +3,21 @@
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::fail;
 use crate::adapters::clock::SystemClock;
+use crate::adapters::deadline::Deadline;
 use crate::adapters::kubernetes::{Clients, KubernetesSecrets};
 use crate::adapters::oci::{RegistryClient, RegistrySettings};
 use crate::controller::Controllers;
 use crate::telemetry::{LogFormat, Metrics, serve, start_logs};
+
+/// How long a registry may take for one question, all pages and details together.
+const QUESTION_LIMIT: Duration = Duration::from_secs(180);
 
 /// Arguments of `fairlead run`.
 #[derive(Debug, clap::Args)]
@@ -64,7 +69,8 @@ async fn try_run(args: Args) -> Result<(), String> {
     let settings = RegistrySettings { plain_http: args.plain_http.clone(), ..RegistrySettings::default() };
     let secrets = Arc::new(KubernetesSecrets::new(clients.calls.clone()));
     let registry = RegistryClient::observed(settings, secrets, Arc::new(SystemClock), metrics.clone());
-    let registry = Arc::new(registry.map_err(|error| with_causes(&error))?);
+    let registry = registry.map_err(|error| with_causes(&error))?;
+    let registry = Arc::new(Deadline::new(Arc::new(registry), QUESTION_LIMIT));
     let controllers = Controllers::new(clients, &args.namespaces, registry, metrics.clone());
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(stop.clone()));

@@ -1,6 +1,6 @@
 //! One look at one policy, and what is told of it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,13 +17,15 @@ use crate::adapters::kubernetes::{
 };
 use crate::api::ImageUpdatePolicyStatus;
 use crate::lower::Lowered;
-use crate::model::{PolicyId, Reason, Report, Severity, State};
+use crate::model::{Memory, PolicyId, Reason, Report, Severity, State};
 use crate::pipeline::{self, Event, EventObject};
 use crate::ports::{Clock, Ports, Registry};
 use crate::telemetry::Metrics;
 
 const FIRST_RETRY: Duration = Duration::from_secs(5);
 const UNTOLD_RETRY: Duration = Duration::from_secs(10);
+/// A hold that ends sooner is waited for at least this long.
+const SHORTEST_HOLD: Duration = Duration::from_secs(1);
 
 /// Looks at policies.
 pub(super) struct Looks {
@@ -45,6 +47,8 @@ struct Known {
     fingerprint: u64,
     /// The status as it was last written; the watch may still bring an older one.
     status: Option<ImageUpdatePolicyStatus>,
+    /// What is remembered, whether it could be written down or not.
+    memory: Option<Memory>,
     /// Tag lists must not be older.
     touched: Option<Timestamp>,
     failures: u32,
@@ -71,17 +75,26 @@ impl Looks {
         let lowered = self.policies.lowered(object);
         let mut known = self.known(object, &lowered);
         let previous = known.status.clone();
-        let memory = previous.as_ref().map(pipeline::remembered).unwrap_or_default();
+        let kept = || previous.as_ref().map(pipeline::remembered).unwrap_or_default();
+        let memory = known.memory.take().unwrap_or_else(kept);
         let begun = SystemClock.now();
         let report = pipeline::reconcile(self.ports(), &lowered, &memory, fresh_since(&known, &lowered, begun)).await;
         let took = Duration::try_from(SystemClock.now().duration_since(begun)).unwrap_or_default();
         self.metrics.observe(&report, took);
+        known.memory = Some(report.memory.clone());
         let told = self.tell(&report, &mut known).await;
         let failing = pipeline::ready(&report).severity == Severity::Failing;
         known.failures = if failing { known.failures.saturating_add(1) } else { 0 };
-        let pause = pause(&lowered, known.failures);
+        let pause = pause(&lowered, &report, known.failures);
         self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(lowered.id.clone(), known);
         Ok(Action::requeue(if told { pause } else { pause.min(UNTOLD_RETRY) }))
+    }
+
+    /// Forgets policies that are gone.
+    pub(super) fn keep(&self, present: &[PolicyId]) {
+        let present: HashSet<&PolicyId> = present.iter().collect();
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).retain(|id, _| present.contains(id));
+        self.metrics.keep(&present);
     }
 
     fn ports(&self) -> Ports<'_> {
@@ -114,11 +127,11 @@ impl Looks {
     /// Writes status and events where they say something new. Whether all could be told.
     async fn tell(&self, report: &Report, known: &mut Known) -> bool {
         let next = pipeline::status(report, known.status.as_ref());
-        log(report, known.status.as_ref());
         let events = pipeline::events(report, known.status.as_ref());
         if known.status.as_ref().is_some_and(|previous| pipeline::same_but_time(previous, &next)) {
             return true;
         }
+        log(report, known.status.as_ref());
         if let Err(cause) = publish_status(&self.client, &report.policy, &known.uid, &next).await {
             tracing::warn!(policy = %report.policy, cause, "cannot write the status");
             return false;
@@ -141,11 +154,13 @@ fn fresh_since(known: &Known, lowered: &Lowered, now: Timestamp) -> Timestamp {
     known.touched.map_or(by_interval, |touched| touched.max(by_interval))
 }
 
-/// The interval with up to a tenth more; after failures sooner, and slower each time.
-fn pause(lowered: &Lowered, failures: u32) -> Duration {
+/// The interval with up to a tenth more; sooner where a hold ends before, and after failures, then slower each time.
+fn pause(lowered: &Lowered, report: &Report, failures: u32) -> Duration {
     let interval = lowered.interval();
+    let until = report.images.iter().filter_map(|image| image.until).min();
+    let hold = until.and_then(|until| Duration::try_from(until.duration_since(report.checked_at)).ok());
     let base = match failures {
-        0 => interval,
+        0 => hold.map_or(interval, |hold| interval.min(hold.max(SHORTEST_HOLD))),
         failures => interval.min(FIRST_RETRY.saturating_mul(2_u32.saturating_pow(failures.min(16) - 1))),
     };
     base.mul_f64(rand::rng().random_range(1.0..1.1))

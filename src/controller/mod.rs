@@ -13,9 +13,10 @@ mod requests;
 mod wake;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::{StreamExt, future};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, PartialObjectMeta};
 use kube::runtime::controller::{Config, Controller};
@@ -32,7 +33,12 @@ use crate::telemetry::{Health, Metrics};
 use look::Looks;
 
 /// Policies looked at at once.
-const CONCURRENCY: u16 = 16;
+///
+/// Many, because a look mostly waits, and one that waits for a slow registry must not keep others from theirs. Registries and the
+/// API server are spared by limits of their own.
+const CONCURRENCY: u16 = 256;
+/// How often what is known of policies that are gone is dropped.
+const PRUNING: Duration = Duration::from_secs(60);
 /// Changes that come within this time are looked at together.
 const DEBOUNCE: Duration = Duration::from_millis(100);
 
@@ -50,7 +56,6 @@ pub struct Controllers {
 struct ControllerHealth {
     applications: Arc<ApplicationIndex>,
     policies: Arc<PolicyIndex>,
-    metrics: Arc<Metrics>,
     scopes: usize,
 }
 
@@ -79,7 +84,6 @@ impl Controllers {
         Arc::new(ControllerHealth {
             applications: self.applications.clone(),
             policies: self.policies.clone(),
-            metrics: self.looks.metrics.clone(),
             scopes: self.namespaces.len(),
         })
     }
@@ -96,19 +100,41 @@ impl Controllers {
             self.policies.add(controller.store());
             let index = self.policies.clone();
             let looks = self.looks.clone();
+            let broken = AtomicBool::new(false);
             controller
                 .with_config(Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE))
                 .reconcile_on(tokio_stream(woken))
                 .watches(secrets, watcher::Config::default(), move |secret| wake::by_secret(&index, &secret))
                 .graceful_shutdown_on(stop.clone().cancelled_owned())
                 .run(|object, looks| async move { looks.look(&object).await }, look::failed, looks)
-                .for_each(|done| async move {
-                    if let Err(error) = done {
-                        tracing::debug!(%error, "watch of policies interrupted");
-                    }
+                .for_each(move |done| {
+                    tell_outage(&broken, done.err().as_ref());
+                    future::ready(())
                 })
         });
-        futures::future::join_all(runs).await;
+        let pruning = async {
+            loop {
+                tokio::time::sleep(PRUNING).await;
+                self.looks.keep(&self.policies.prune());
+            }
+        };
+        tokio::select! {
+            _ = future::join_all(runs) => {}
+            () = pruning => {}
+        }
+    }
+}
+
+/// Says once that the watches are interrupted, and once that they work again.
+fn tell_outage(broken: &AtomicBool, error: Option<&impl std::error::Error>) {
+    let was = broken.swap(error.is_some(), Ordering::Relaxed);
+    match error {
+        Some(error) if !was => {
+            let cause = error.source().map(ToString::to_string).unwrap_or_default();
+            tracing::warn!(%error, cause, "the watch of policies or Secrets is interrupted; it is taken up again by itself");
+        }
+        None if was => tracing::info!("the watch of policies and Secrets works again"),
+        _ => {}
     }
 }
 
@@ -135,9 +161,5 @@ impl Health for ControllerHealth {
             return Some("the first list of policies".to_owned());
         }
         (!self.applications.is_synced()).then(|| "the first list of Applications".to_owned())
-    }
-
-    fn refresh(&self) {
-        self.metrics.keep(&self.policies.prune());
     }
 }

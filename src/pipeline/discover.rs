@@ -154,7 +154,8 @@ fn used(image: &Image, application: &Application) -> Result<Use, Problem> {
         .name
         .as_deref()
         .map(|name| name.parse::<ImageReference>().is_ok_and(|name| name.repository == image.reference.repository));
-    if named == Some(false) && !place.explicit && (!live.is_empty() || image.force) {
+    let anothers = named.is_none() && !place.explicit && is_anothers(image, application, &held, &live);
+    if (named == Some(false) || anothers) && !place.explicit && (!live.is_empty() || image.force) {
         return Err(foreign(image, application, &place, &held));
     }
     let stated = named == Some(true) || (named.is_none() && place.explicit && held.exists);
@@ -163,6 +164,17 @@ fn used(image: &Image, application: &Application) -> Result<Use, Problem> {
     }
     let live = if held.version.is_none() { live } else { Vec::new() };
     Ok(Use { place, source, held, live })
+}
+
+/// Whether the version in a place without a name is that of another image that runs, and not of this one.
+fn is_anothers(image: &Image, application: &Application, held: &Held, live: &[Current]) -> bool {
+    let Some(tag) = held.version.as_ref().and_then(|version| version.tag.as_ref()) else { return false };
+    let ours = live.is_empty() || live.iter().any(|current| current.tag.as_ref() == Some(tag));
+    let others = application.live_images.iter().filter_map(|text| text.parse::<ImageReference>().ok());
+    !ours
+        && others
+            .filter(|other| other.repository != image.reference.repository)
+            .any(|other| other.tag.as_ref() == Some(tag))
 }
 
 /// The versions of the image that run, sorted, each once.
@@ -195,9 +207,10 @@ fn foreign(image: &Image, application: &Application, place: &Place, held: &Held)
         }
         _ => place.to_string(),
     };
-    let other = held.name.clone().unwrap_or_default();
+    let unnamed = || "another image that runs its version".to_owned();
+    let other = held.name.as_ref().map_or_else(unnamed, |name| format!("`{name}`"));
     let message =
-        format!("`{parameter}` of `{}` belongs to `{other}`, not to `{}`", application.id, image.reference.repository);
+        format!("`{parameter}` of `{}` belongs to {other}, not to `{}`", application.id, image.reference.repository);
     Problem::new(Reason::InvalidTarget, message)
         .at(format!("spec.images[{}].target", image.index))
         .hint("name the parameters of this image with `target: { helm: { name: …, tag: … } }`")

@@ -11,14 +11,15 @@ use crate::model::{Application, Digest, ImageReport, Known, Mark, Memory, Rememb
 
 /// Known digests that have reached the minimum age, at most for one image.
 const MAXIMUM_OLD: usize = 2000;
-const MARK_LENGTH: usize = 12;
+const MARK_BYTES: usize = 6;
 const SHORT_LENGTH: usize = 8;
 
 /// The mark of a place in an Application.
 pub(super) fn mark(application: &Application, repository: &Repository, place: &str) -> Mark {
     let text = format!("{}\n{repository}\n{place}", application.uid);
-    let hex: String = Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
-    Mark { application: application.id.name.clone(), place: hex[..MARK_LENGTH].to_owned() }
+    let hash = Sha256::digest(text.as_bytes());
+    let place = hash.iter().take(MARK_BYTES).fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+    Mark { application: application.id.name.clone(), place }
 }
 
 /// What to remember of a look.

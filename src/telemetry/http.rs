@@ -16,9 +16,6 @@ use super::Metrics;
 pub trait Health: Send + Sync + 'static {
     /// What it still waits for, if it is not ready yet.
     fn waits_for(&self) -> Option<String>;
-
-    /// Called before metrics are collected, to drop what is gone.
-    fn refresh(&self);
 }
 
 struct Shared {
@@ -53,6 +50,5 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 async fn metrics_page(State(shared): State<Arc<Shared>>) -> Response {
-    shared.health.refresh();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], shared.metrics.text()).into_response()
 }

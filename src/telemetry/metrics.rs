@@ -1,6 +1,6 @@
 //! Metric families. Label values come from closed lists and names of objects, never from tags or messages.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use prometheus::{
     TextEncoder, core::Collector,
 };
 
-use crate::model::{PolicyId, Report, Severity, State};
+use crate::model::{PolicyId, Reason, Report, Severity, State};
 use crate::pipeline::ready;
 
 const STATES: [(State, &str); 4] = [
@@ -127,22 +127,29 @@ impl Metrics {
         }
     }
 
-    /// Drops the gauges of policies that are gone.
-    pub fn keep(&self, present: &[PolicyId]) {
-        let present: BTreeSet<&PolicyId> = present.iter().collect();
+    /// Drops the series of policies that are gone.
+    pub fn keep(&self, present: &HashSet<&PolicyId>) {
         let mut policies = self.policies.lock().unwrap_or_else(PoisonError::into_inner);
         policies.retain(|policy, reason| {
             let keep = present.contains(policy);
             if !keep {
-                let PolicyId { namespace, name } = policy;
-                let _ = self.policy_ready.remove_label_values(&[namespace.as_str(), name, reason]);
-                let _ = self.policy_applications.remove_label_values(&[namespace, name]);
-                for (_, word) in STATES {
-                    let _ = self.policy_images.remove_label_values(&[namespace, name, word]);
-                }
+                self.forget(policy, reason);
             }
             keep
         });
+    }
+
+    /// A series that is not there needs no removal, so what cannot be removed is no failure.
+    fn forget(&self, PolicyId { namespace, name }: &PolicyId, reason: &str) {
+        let _ = self.policy_ready.remove_label_values(&[namespace.as_str(), name, reason]);
+        let _ = self.policy_applications.remove_label_values(&[namespace, name]);
+        let _ = self.updates.remove_label_values(&[namespace, name]);
+        for (_, word) in STATES {
+            let _ = self.policy_images.remove_label_values(&[namespace.as_str(), name, word]);
+        }
+        for reason in Reason::ALL {
+            let _ = self.failures.remove_label_values(&[namespace.as_str(), name, reason.as_str()]);
+        }
     }
 
     /// Counts a request to a registry.

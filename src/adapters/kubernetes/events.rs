@@ -1,5 +1,6 @@
 //! Kubernetes Events.
 
+use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::{Event as KubernetesEvent, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::api::{Api, PostParams};
@@ -8,10 +9,12 @@ use kube::{Client, Resource};
 use super::index::ApplicationIndex;
 use super::words;
 use crate::api::{self, FIELD_MANAGER, ImageUpdatePolicy};
-use crate::model::Report;
+use crate::model::{PolicyId, Reason, Report};
 use crate::pipeline::{Event, EventObject};
 
 const MAXIMUM_NOTE: usize = 1000;
+/// Events written at once for one policy.
+const CONCURRENCY: usize = 8;
 
 /// Tells the events of a look on their objects. One that cannot be told is logged; the status says the same.
 ///
@@ -19,11 +22,16 @@ const MAXIMUM_NOTE: usize = 1000;
 /// text is what differs.
 pub async fn publish_events(client: &Client, index: &ApplicationIndex, report: &Report, uid: &str, events: &[Event]) {
     let api: Api<KubernetesEvent> = Api::namespaced(client.clone(), &report.policy.namespace);
-    for event in events {
-        let Some(regarding) = reference(index, report, uid, event) else { continue };
-        if let Err(error) = api.create(&PostParams::default(), &object(report, event, regarding)).await {
-            tracing::warn!(policy = %report.policy, reason = %event.reason, error = words(&error), "cannot publish an event");
-        }
+    let told = events.iter().filter_map(|event| Some((event, reference(index, report, uid, event)?)));
+    let objects: Vec<_> = told.map(|(event, regarding)| (event.reason, object(report, event, regarding))).collect();
+    let publish =
+        |(reason, object): (Reason, KubernetesEvent)| publish(api.clone(), report.policy.clone(), reason, object);
+    stream::iter(objects).map(publish).buffer_unordered(CONCURRENCY).collect::<Vec<()>>().await;
+}
+
+async fn publish(api: Api<KubernetesEvent>, policy: PolicyId, reason: Reason, object: KubernetesEvent) {
+    if let Err(error) = api.create(&PostParams::default(), &object).await {
+        tracing::warn!(%policy, %reason, error = words(&error), "cannot publish an event of {policy}");
     }
 }
 

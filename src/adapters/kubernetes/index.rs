@@ -35,7 +35,7 @@ type Namespaces = HashMap<String, BTreeMap<String, Entry>>;
 /// The Applications of the watched namespaces.
 pub struct ApplicationIndex {
     entries: Mutex<Namespaces>,
-    scopes: Vec<watch::Receiver<Sync>>,
+    scopes: Vec<(Option<String>, watch::Receiver<Sync>)>,
 }
 
 /// How far the watch of one scope got.
@@ -49,7 +49,8 @@ enum Sync {
 impl ApplicationIndex {
     /// Starts a watch for each namespace (`None`: one for all) and tells `changes` what changes after the first list.
     pub fn start(client: &Client, namespaces: &[Option<String>], changes: &mpsc::UnboundedSender<Change>) -> Arc<Self> {
-        let (senders, scopes): (Vec<_>, Vec<_>) = namespaces.iter().map(|_| watch::channel(Sync::Pending)).unzip();
+        let (senders, receivers): (Vec<_>, Vec<_>) = namespaces.iter().map(|_| watch::channel(Sync::Pending)).unzip();
+        let scopes = namespaces.iter().cloned().zip(receivers).collect();
         let index = Arc::new(Self { entries: Mutex::default(), scopes });
         for (namespace, sender) in namespaces.iter().zip(senders) {
             let api: Api<DeserializeGuard<api::Application>> = match namespace {
@@ -63,12 +64,12 @@ impl ApplicationIndex {
 
     /// Whether every watch has seen its first list.
     pub fn is_synced(&self) -> bool {
-        self.scopes.iter().all(|scope| matches!(*scope.borrow(), Sync::Done))
+        self.scopes.iter().all(|(_, scope)| matches!(*scope.borrow(), Sync::Done))
     }
 
     /// The Applications of a namespace, once the first list is in.
     pub async fn inventory(&self, namespace: &str) -> Result<Inventory, ApplicationsError> {
-        self.synced().await?;
+        self.synced(namespace).await?;
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let mut inventory = Inventory::default();
         for (name, entry) in entries.get(namespace).into_iter().flatten() {
@@ -87,8 +88,9 @@ impl ApplicationIndex {
         entry.as_ref().ok().map(|application| application.uid.clone())
     }
 
-    async fn synced(&self) -> Result<(), ApplicationsError> {
-        for scope in &self.scopes {
+    async fn synced(&self, namespace: &str) -> Result<(), ApplicationsError> {
+        let covers = |scope: &Option<String>| scope.as_ref().is_none_or(|scope| scope == namespace);
+        for (_, scope) in self.scopes.iter().filter(|(scope, _)| covers(scope)) {
             let mut scope = scope.clone();
             let settled =
                 tokio::time::timeout(SYNC_PATIENCE, scope.wait_for(|sync| !matches!(sync, Sync::Pending))).await;
@@ -223,6 +225,7 @@ fn fail(sync: &watch::Sender<Sync>, error: &watcher::Error) {
         if denied { ApplicationsError::Denied { what, cause } } else { ApplicationsError::Unavailable { what, cause } };
     sync.send_if_modified(|sync| {
         if matches!(sync, Sync::Done) {
+            // The watch is taken up again by itself; kube tells of a right that is gone.
             tracing::debug!(error = %error, "watch of Applications interrupted");
             return false;
         }

@@ -45,7 +45,10 @@ impl PolicyIndex {
             return known.clone();
         }
         let new = Arc::new(lower_object(object, &id));
-        lowered.insert(id, (version, new.clone()));
+        // What cannot be read may be readable again with the same specification: the status may have been at fault.
+        if object.0.is_ok() {
+            lowered.insert(id, (version, new.clone()));
+        }
         new
     }
 

@@ -60,7 +60,8 @@ impl Failure {
 
     /// The registry asked to wait, and it is not the time yet.
     pub(super) fn asked_to_wait(remaining: Duration) -> Self {
-        let cause = format!("the registry asks to wait another {}", seconds(remaining));
+        // Without the time that is left: a text that differs at each look would be news at each look.
+        let cause = "the registry asked to wait; it is asked again when that time is over";
         Self { retry_after: Some(remaining), ..Self::new(Reason::RateLimited, cause) }
     }
 
@@ -197,7 +198,7 @@ mod tests {
         insta::assert_snapshot!(message(Failure::no_answer(Duration::from_secs(10))), @"cannot list tags of `ghcr.io/a/b`: the registry does not answer within 10 s");
         insta::assert_snapshot!(message(Failure::silence(Duration::from_millis(200))), @"cannot list tags of `ghcr.io/a/b`: the registry falls silent for 200 ms in the middle of its answer");
         insta::assert_snapshot!(message(Failure::too_slow(Duration::from_secs(60))), @"cannot list tags of `ghcr.io/a/b`: the registry does not finish its answer within 60 s");
-        insta::assert_snapshot!(message(Failure::asked_to_wait(Duration::from_millis(29_600))), @"cannot list tags of `ghcr.io/a/b`: the registry asks to wait another 29 s");
+        insta::assert_snapshot!(message(Failure::asked_to_wait(Duration::from_millis(29_600))), @"cannot list tags of `ghcr.io/a/b`: the registry asked to wait; it is asked again when that time is over");
     }
 
     #[test]
