@@ -6,6 +6,7 @@ pub mod clock;
 pub mod deadline;
 pub mod directory;
 pub mod embedded;
+pub mod identity;
 pub mod kubernetes;
 pub mod memory;
 pub mod oci;

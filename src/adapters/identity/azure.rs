@@ -1,0 +1,118 @@
+//! Azure: Container Registry.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::Method;
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+use url::Url;
+
+use super::http::{Call, Failure, Way};
+use super::logins::{Granted, Source};
+use super::secret::{Secret, read_file};
+
+const AUTHORITY: &str = "https://login.microsoftonline.com/";
+const RESOURCE: &str = "https://containerregistry.azure.net";
+const SCOPE: &str = "https://containerregistry.azure.net/.default";
+const TOKEN_FILE: &str = "AZURE_FEDERATED_TOKEN_FILE";
+const USERNAME: &str = "00000000-0000-0000-0000-000000000000";
+/// How long a refresh token holds that does not say it: less than the three hours of those that do.
+const ASSUMED_LIFE: SignedDuration = SignedDuration::from_hours(1);
+
+#[derive(Deserialize)]
+struct AccessToken {
+    access_token: Secret,
+}
+
+#[derive(Deserialize)]
+struct RefreshToken {
+    refresh_token: Secret,
+}
+
+#[derive(Deserialize)]
+struct Claims {
+    exp: i64,
+}
+
+/// A login for the registry `host`.
+pub(super) async fn login(source: &Source, host: &str, now: Timestamp) -> Result<Granted, Failure> {
+    let token = match federated(source).await? {
+        Some(token) => token,
+        None => managed(source).await?,
+    };
+    let base = match &source.settings.endpoints.azure_registry {
+        Some(base) => base.clone(),
+        None => Url::parse(&format!("https://{host}/")).map_err(|_| Failure::new("the registry has no address"))?,
+    };
+    let url = base.join("oauth2/exchange").map_err(|_| Failure::new("the registry has no address"))?;
+    let fields = [("grant_type", "access_token"), ("service", host), ("access_token", token.expose())];
+    let answer = source.http.send(Call::form("the token exchange of the registry", url, &fields)).await;
+    let hint = "does the identity have the role `AcrPull` on the registry?";
+    let answer = answer.map_err(|failure| failure.hint_if_denied(hint))?;
+    let RefreshToken { refresh_token } = answer.json()?;
+    let expires = end(&refresh_token).or_else(|| now.checked_add(ASSUMED_LIFE).ok());
+    let expires = expires.ok_or_else(|| answer.unreadable())?;
+    Ok(Granted { username: USERNAME.to_owned(), password: refresh_token, expires })
+}
+
+/// The token that Azure gives for the one that Kubernetes projects into the Pod, if that is set up.
+async fn federated(source: &Source) -> Result<Option<Secret>, Failure> {
+    let variable = |name| source.settings.variable(name);
+    let names = (variable("AZURE_CLIENT_ID"), variable("AZURE_TENANT_ID"), variable(TOKEN_FILE));
+    let (Some(client), Some(tenant), Some(path)) = names else { return Ok(None) };
+    let url = authority(source)?.join(&format!("{tenant}/oauth2/v2.0/token"));
+    let plain = tenant.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte));
+    let url = url.ok().filter(|_| plain).ok_or_else(|| Failure::new("`AZURE_TENANT_ID` is not the id of a tenant"))?;
+    let token = read_file(TOKEN_FILE, path).await?;
+    let fields = [
+        ("client_id", client),
+        ("scope", SCOPE),
+        ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
+        ("client_assertion", token.expose()),
+        ("grant_type", "client_credentials"),
+    ];
+    let answer = source.http.send(Call::form("the token service of Azure", url, &fields)).await;
+    let answer = answer.map_err(|failure| {
+        Failure::new(format!("cannot become `{client}` with the token in `{path}`: {}", failure.cause))
+    })?;
+    Ok(Some(answer.json::<AccessToken>()?.access_token))
+}
+
+fn authority(source: &Source) -> Result<Url, Failure> {
+    const VARIABLE: &str = "AZURE_AUTHORITY_HOST";
+    if let Some(url) = &source.settings.endpoints.azure_authority {
+        return Ok(url.clone());
+    }
+    let text = source.settings.variable(VARIABLE).unwrap_or(AUTHORITY);
+    let url = Url::parse(text).ok().filter(|url| url.scheme() == "https");
+    url.ok_or_else(|| Failure::new(format!("`{VARIABLE}` is not an https address")))
+}
+
+/// The token of the identity that the machine has.
+async fn managed(source: &Source) -> Result<Secret, Failure> {
+    let url = source.settings.endpoints.azure_instance.join("metadata/identity/oauth2/token");
+    let mut url = url.map_err(|_| Failure::new("the address of the metadata service has no path"))?;
+    url.query_pairs_mut().append_pair("api-version", "2018-02-01").append_pair("resource", RESOURCE);
+    if let Some(client) = source.settings.variable("AZURE_CLIENT_ID") {
+        url.query_pairs_mut().append_pair("client_id", client);
+    }
+    let call = Call::new("the metadata service of Azure", Way::Inside, Method::GET, url).header("metadata", "true")?;
+    let answer = source.http.send(call).await.map_err(|failure| {
+        if !failure.is_absent() {
+            return failure;
+        }
+        Failure::new(format!(
+            "this process has no Azure identity: tried workload identity, managed identity ({}); set the annotation \
+             `azure.workload.identity/client-id` on its ServiceAccount and the label \
+             `azure.workload.identity/use: \"true\"` on its Pod",
+            failure.cause
+        ))
+    })?;
+    Ok(answer.json::<AccessToken>()?.access_token)
+}
+
+/// When a token ends, by its own words. They are not verified: the registry will.
+fn end(token: &Secret) -> Option<Timestamp> {
+    let claims = URL_SAFE_NO_PAD.decode(token.expose().split('.').nth(1)?).ok()?;
+    Timestamp::from_second(serde_json::from_slice::<Claims>(&claims).ok()?.exp).ok()
+}

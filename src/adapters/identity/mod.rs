@@ -1,0 +1,26 @@
+//! Logins for the registries of clouds, from the identity that the cloud gives this process.
+//!
+//! ```text
+//!  CloudIdentities ─► kept logins: one exchange at a time a host, renewed at 80 % of their life
+//!        ├─► aws     environment, web identity, container, instance ─► signed request to ECR
+//!        ├─► google  service account key, metadata server
+//!        └─► azure   federated token, managed identity ─► exchange at the registry
+//!              └─► http  one request, bounded; metadata addresses never by a proxy
+//! ```
+//!
+//! # Guarantees
+//!
+//! - Files with tokens are read anew for every exchange, because they rotate.
+//! - No login is handed out that has ended; one that still holds survives a failed renewal.
+//! - Errors and `Debug` show no token and no body, and of error codes only known words.
+
+mod aws;
+mod azure;
+mod google;
+mod http;
+mod logins;
+mod secret;
+mod settings;
+
+pub use logins::{CloudIdentities, SetUpError};
+pub use settings::{IdentityEndpoints, IdentitySettings, IdentityTimeouts};
