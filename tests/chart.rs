@@ -33,6 +33,31 @@ fn the_chart_has_the_version_of_the_binary() {
     assert!(read("charts/fairlead/Chart.yaml").lines().any(|found| found == line), "no line `{line}` in Chart.yaml");
 }
 
+#[test]
+fn values_in_the_guide_are_values_of_the_chart() {
+    let parse = |text: &str| serde_saphyr::from_str::<serde_json::Value>(text).expect("values are YAML");
+    let values = parse(&read("charts/fairlead/values.yaml"));
+    let guide = read("docs/guides/cloud-identity.md");
+    let blocks: Vec<&str> = guide.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(blocks.len(), 3);
+    for block in blocks {
+        let block = parse(block);
+        assert!(is_part(&block, &values), "{block} is not of the chart's values");
+    }
+}
+
+/// Whether every key of `part` is one of `whole`; what the chart leaves empty may hold anything.
+fn is_part(part: &serde_json::Value, whole: &serde_json::Value) -> bool {
+    match (part.as_object(), whole.as_object()) {
+        (Some(part), Some(whole)) => {
+            let known = |(key, value)| whole.get(key).is_some_and(|whole| is_part(value, whole));
+            whole.is_empty() || part.iter().all(known)
+        }
+        (None, None) => true,
+        _ => false,
+    }
+}
+
 fn read(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect("the chart has this file")
 }
