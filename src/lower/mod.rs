@@ -9,6 +9,7 @@ pub mod docker_config;
 mod duration;
 mod nearest;
 mod policy;
+pub mod push_event;
 mod rule;
 mod schedule;
 
