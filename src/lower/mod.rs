@@ -12,6 +12,7 @@ mod policy;
 pub mod push_event;
 mod rule;
 mod schedule;
+pub mod webhook_authenticity;
 
 pub use application::application;
 pub use duration::{InvalidDuration, duration};
