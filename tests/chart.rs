@@ -17,12 +17,14 @@ fn the_charts_definitions_are_those_of_the_project() {
 fn roles_take_their_rules_from_the_one_file() {
     let template = read("charts/fairlead/templates/rbac.yaml");
     assert!(template.contains(r#".Files.Get "files/rules.yaml""#));
+    assert!(template.contains(r#".Files.Get "files/rules-webhook.yaml""#));
     assert!(!template.contains("verbs:"), "rules belong into charts/fairlead/files/rules.yaml");
 }
 
 #[test]
 fn no_rule_is_a_wildcard() {
-    let rules = read("charts/fairlead/files/rules.yaml");
+    let files = ["charts/fairlead/files/rules.yaml", "charts/fairlead/files/rules-webhook.yaml"];
+    let rules = files.map(read).join("\n");
     let code: Vec<&str> = rules.lines().filter(|line| !line.trim_start().starts_with('#')).collect();
     assert!(!code.join("\n").contains('*'), "{rules}");
 }
@@ -55,6 +57,16 @@ fn is_part(part: &serde_json::Value, whole: &serde_json::Value) -> bool {
         }
         (None, None) => true,
         _ => false,
+    }
+}
+
+#[test]
+fn the_chart_names_every_source_of_webhooks() {
+    let values = read("charts/fairlead/values.yaml").replace("\n  #", "");
+    let guide = read("docs/guides/webhooks.md");
+    for source in fairlead::lower::push_event::Source::ALL {
+        assert!(values.contains(&format!(" {source},")) || values.contains(&format!(" {source}.")), "{source}");
+        assert!(guide.contains(&format!("| `{source}` |")), "{source}");
     }
 }
 

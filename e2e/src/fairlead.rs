@@ -22,11 +22,30 @@ pub(crate) struct Settings {
     pub(crate) kubeconfig: PathBuf,
     pub(crate) plain_http: Vec<String>,
     pub(crate) listen: String,
+    pub(crate) webhooks: Option<Webhooks>,
+}
+
+/// Where it takes webhooks, and with which secrets.
+#[derive(Debug, Clone)]
+pub(crate) struct Webhooks {
+    listen: String,
+    secrets: PathBuf,
 }
 
 impl Settings {
     pub(crate) fn new(namespace: &str, kubeconfig: PathBuf, plain_http: Vec<String>) -> Self {
-        Self { namespace: namespace.to_owned(), kubeconfig, plain_http, listen: free_address() }
+        Self { namespace: namespace.to_owned(), kubeconfig, plain_http, listen: free_address(), webhooks: None }
+    }
+
+    /// The same, taking webhooks; each secret is that of a source.
+    pub(crate) fn with_webhooks(mut self, secrets: &[(&str, &str)]) -> Self {
+        let path = folder().join(format!("{}-webhooks", self.namespace));
+        std::fs::create_dir_all(&path).expect("the temporary folder takes folders");
+        for (source, secret) in secrets {
+            std::fs::write(path.join(source), secret).expect("the temporary folder takes files");
+        }
+        self.webhooks = Some(Webhooks { listen: free_address(), secrets: path });
+        self
     }
 
     fn start(&self) -> Process {
@@ -34,6 +53,9 @@ impl Settings {
         command.args(["run", "--log-format", "text", "--listen", &self.listen, "--watch-namespace", &self.namespace]);
         for address in &self.plain_http {
             command.args(["--plain-http", address]);
+        }
+        if let Some(webhooks) = &self.webhooks {
+            command.args(["--webhook-listen", &webhooks.listen, "--webhook-secrets"]).arg(&webhooks.secrets);
         }
         command
             .env("KUBECONFIG", &self.kubeconfig)
@@ -98,6 +120,14 @@ impl Fairlead {
         let url = format!("http://{}{path}", self.settings.listen);
         let answer = http_client(None).get(&url).send().await.unwrap_or_else(|cause| panic!("`{url}`: {cause}"));
         answer.error_for_status().expect("the page is there").text().await.expect("the page is text")
+    }
+
+    /// Sends a webhook to one of its sources, with the source's secret in a header. Gives the status of the answer.
+    pub async fn webhook(&self, source: &str, secret: &str, body: &serde_json::Value) -> u16 {
+        let listen = &self.settings.webhooks.as_ref().expect("it was started with webhooks").listen;
+        let request = http_client(None).post(format!("http://{listen}/webhook/{source}"));
+        let answer = request.header("X-Fairlead-Token", secret).json(body).send().await;
+        answer.unwrap_or_else(|cause| panic!("webhook of `{source}`: {cause}")).status().as_u16()
     }
 
     /// All that it logged, in all its lives.

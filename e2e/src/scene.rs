@@ -94,9 +94,18 @@ impl Scene {
 
     /// The same, with more registries that are spoken to over plain HTTP.
     pub async fn start_with(&self, plain_http: &[&str]) -> Fairlead {
+        Fairlead::start(self.settings(plain_http)).await
+    }
+
+    fn settings(&self, plain_http: &[&str]) -> Settings {
         let mut addresses = vec![self.registry().address.clone(), self.closed_registry().address.clone()];
         addresses.extend(plain_http.iter().map(|&address| address.to_owned()));
-        Fairlead::start(Settings::new(&self.namespace, self.kubeconfig.clone(), addresses)).await
+        Settings::new(&self.namespace, self.kubeconfig.clone(), addresses)
+    }
+
+    /// The same, taking webhooks; each secret is that of a source.
+    pub async fn start_with_webhooks(&self, plain_http: &[&str], secrets: &[(&str, &str)]) -> Fairlead {
+        Fairlead::start(self.settings(plain_http).with_webhooks(secrets)).await
     }
 
     /// The Applications of this scene, whole objects.
@@ -345,9 +354,15 @@ pub fn parameter_of(application: &Value, parameter: &str) -> Option<String> {
 
 /// The rules of the chart, as they stand in its one file.
 pub fn chart_rules() -> Vec<PolicyRule> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/fairlead/files/rules.yaml");
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|cause| panic!("`{}`: {cause}", path.display()));
-    serde_saphyr::from_str(&text).unwrap_or_else(|cause| panic!("`{}`: {cause}", path.display()))
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/fairlead/files");
+    let rules = ["rules.yaml", "rules-webhook.yaml"].map(|file| {
+        let path = folder.join(file);
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|cause| panic!("`{}`: {cause}", path.display()));
+        let rules: Vec<PolicyRule> =
+            serde_saphyr::from_str(&text).unwrap_or_else(|cause| panic!("`{}`: {cause}", path.display()));
+        rules
+    });
+    rules.concat()
 }
 
 fn policy_object(name: &str, spec: &Value) -> Value {

@@ -10,3 +10,4 @@ pub mod identity;
 pub mod kubernetes;
 pub mod memory;
 pub mod oci;
+pub mod webhooks;

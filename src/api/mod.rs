@@ -26,6 +26,8 @@ pub use status::{
 pub const GROUP: &str = "fairlead.dev";
 /// The name under which we write: field manager, event source.
 pub const FIELD_MANAGER: &str = "fairlead";
+/// The annotation whose change asks for a look at a policy now.
+pub const RECONCILE_AT: &str = "fairlead.dev/reconcile-at";
 
 /// The definition of `ImageUpdatePolicy` as YAML, exactly as `crds/` holds it.
 ///

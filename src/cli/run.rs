@@ -1,10 +1,12 @@
 //! `fairlead run`.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -13,7 +15,9 @@ use crate::adapters::clock::SystemClock;
 use crate::adapters::deadline::Deadline;
 use crate::adapters::kubernetes::{Clients, KubernetesSecrets};
 use crate::adapters::oci::{RegistryClient, RegistrySettings};
+use crate::adapters::webhooks::{WebhookSecrets, WebhookServer};
 use crate::controller::Controllers;
+use crate::lower::push_event::Source;
 use crate::telemetry::{LogFormat, Metrics, serve, start_logs};
 
 /// How long a registry may take for one question, all pages and details together.
@@ -36,6 +40,12 @@ pub struct Args {
     /// A registry, host:port, that is spoken to without TLS; repeat for several
     #[arg(long = "plain-http", value_name = "HOST", env = "FAIRLEAD_PLAIN_HTTP", value_delimiter = ',')]
     plain_http: Vec<String>,
+    /// Where to take webhooks of registries, `POST /webhook/<source>`; without it, none are taken
+    #[arg(long, value_name = "ADDRESS:PORT", env = "FAIRLEAD_WEBHOOK_LISTEN", requires = "webhook_secrets")]
+    webhook_listen: Option<SocketAddr>,
+    /// A folder with the secrets of webhooks, a file for each source
+    #[arg(long, value_name = "FOLDER", env = "FAIRLEAD_WEBHOOK_SECRETS", requires = "webhook_listen")]
+    webhook_secrets: Option<PathBuf>,
     /// How log lines look
     #[arg(long, value_enum, default_value = "text", env = "FAIRLEAD_LOG_FORMAT")]
     log_format: Format,
@@ -73,6 +83,7 @@ async fn try_run(args: Args) -> Result<(), String> {
     let registry = Arc::new(Deadline::new(Arc::new(registry), QUESTION_LIMIT));
     let controllers = Controllers::new(clients, &args.namespaces, registry, metrics.clone());
     let stop = CancellationToken::new();
+    let webhooks = webhooks(&args, &controllers, &metrics, stop.clone()).await?;
     tokio::spawn(stop_on_signal(stop.clone()));
     let server = tokio::spawn(serve(args.listen, controllers.health(), metrics, stop.clone().cancelled_owned()));
     let scope = if args.namespaces.is_empty() { "all namespaces".to_owned() } else { args.namespaces.join(", ") };
@@ -88,9 +99,38 @@ async fn try_run(args: Args) -> Result<(), String> {
         controllers.run(stop.clone()).await;
         if stop.is_cancelled() { Ok(()) } else { Err("the controller ended by itself".to_owned()) }
     };
-    tokio::try_join!(serving, controlling)?;
+    tokio::try_join!(serving, controlling, webhooks)?;
     tracing::info!("fairlead has stopped");
     Ok(())
+}
+
+/// The server for webhooks, listening already, to be run; one that only ends where none is wanted.
+async fn webhooks(
+    args: &Args,
+    controllers: &Controllers,
+    metrics: &Arc<Metrics>,
+    stop: CancellationToken,
+) -> Result<impl Future<Output = Result<(), String>> + use<>, String> {
+    let server = match (args.webhook_listen, &args.webhook_secrets) {
+        (Some(address), Some(folder)) => {
+            let secrets = WebhookSecrets::open(folder).map_err(|error| with_causes(&error))?;
+            let listener = TcpListener::bind(address).await;
+            let listener = listener.map_err(|error| format!("cannot take webhooks on {address}: {error}"))?;
+            let sources: Vec<&str> = secrets.sources().await.into_iter().map(Source::as_str).collect();
+            tracing::info!(listen = %address, sources = sources.join(", "), "taking webhooks");
+            let server = WebhookServer::new(secrets, controllers.pushes(), metrics.clone(), Arc::new(SystemClock));
+            Some((server, listener))
+        }
+        _ => None,
+    };
+    Ok(async move {
+        match server {
+            Some((server, listener)) => {
+                server.serve(listener, stop).await.map_err(|error| format!("cannot take webhooks: {error}"))
+            }
+            None => Ok(()),
+        }
+    })
 }
 
 async fn stop_on_signal(stop: CancellationToken) {

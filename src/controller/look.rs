@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::runtime::controller::Action;
 use kube::{Client, Resource, ResourceExt};
 use rand::Rng;
@@ -15,7 +15,7 @@ use crate::adapters::clock::SystemClock;
 use crate::adapters::kubernetes::{
     ApplicationIndex, KubernetesApplications, PolicyIndex, PolicyObject, publish_events, publish_status,
 };
-use crate::api::ImageUpdatePolicyStatus;
+use crate::api::{ImageUpdatePolicyStatus, RECONCILE_AT};
 use crate::lower::Lowered;
 use crate::model::{Memory, PolicyId, Reason, Report, Severity, State};
 use crate::pipeline::{self, Event, EventObject};
@@ -26,6 +26,8 @@ const FIRST_RETRY: Duration = Duration::from_secs(5);
 const UNTOLD_RETRY: Duration = Duration::from_secs(10);
 /// A hold that ends sooner is waited for at least this long.
 const SHORTEST_HOLD: Duration = Duration::from_secs(1);
+/// A request for a look is about its own moment when it is no older.
+const REQUEST_HOLDS: SignedDuration = SignedDuration::from_secs(60);
 
 /// Looks at policies.
 pub(super) struct Looks {
@@ -45,6 +47,8 @@ struct Known {
     uid: String,
     /// Of specification, labels and annotations: another one means that a person touched the policy.
     fingerprint: u64,
+    /// The annotation that asks for a look.
+    requested: Option<String>,
     /// The status as it was last written; the watch may still bring an older one.
     status: Option<ImageUpdatePolicyStatus>,
     /// What is remembered, whether it could be written down or not.
@@ -114,12 +118,19 @@ impl Looks {
             status: object.0.as_ref().ok().and_then(|policy| policy.status.clone()),
             ..Known::default()
         });
-        let fingerprint = fingerprint(object);
+        let (first, fingerprint) = (known.touched.is_none(), fingerprint(object));
         if known.fingerprint != fingerprint {
             known.fingerprint = fingerprint;
             // What was there before this process may share the lists of its first minute.
             let old = object.creation_timestamp().is_some_and(|created| created.0 < self.started);
             known.touched = Some(if known.touched.is_none() && old { self.started } else { SystemClock.now() });
+        }
+        let requested = object.annotations().get(RECONCILE_AT);
+        if known.requested.as_ref() != requested {
+            // At the first look it may be an old one.
+            let now = SystemClock.now();
+            known.touched = known.touched.max(named_moment(requested, now).or((!first).then_some(now)));
+            known.requested = requested.cloned();
         }
         known
     }
@@ -148,6 +159,12 @@ pub(super) fn failed(_: Arc<PolicyObject>, error: &Infallible, _: Arc<Looks>) ->
     match *error {}
 }
 
+/// The moment that a request for a look names, if it is about that: policies that are asked together share one list then.
+fn named_moment(requested: Option<&String>, now: Timestamp) -> Option<Timestamp> {
+    let named = requested.and_then(|text| text.parse::<Timestamp>().ok());
+    named.filter(|at| *at <= now && now.duration_since(*at) <= REQUEST_HOLDS)
+}
+
 /// A touched policy wants lists from after the touch; else its interval says how old they may be.
 fn fresh_since(known: &Known, lowered: &Lowered, now: Timestamp) -> Timestamp {
     let by_interval = now.checked_sub(lowered.interval()).unwrap_or(Timestamp::MIN);
@@ -169,7 +186,9 @@ fn pause(lowered: &Lowered, report: &Report, failures: u32) -> Duration {
 fn fingerprint(object: &PolicyObject) -> u64 {
     let metadata = object.meta();
     let mut hasher = DefaultHasher::new();
-    (metadata.generation, &metadata.labels, &metadata.annotations).hash(&mut hasher);
+    (metadata.generation, &metadata.labels).hash(&mut hasher);
+    let annotations = metadata.annotations.iter().flatten().filter(|(key, _)| *key != RECONCILE_AT);
+    annotations.for_each(|annotation| annotation.hash(&mut hasher));
     hasher.finish()
 }
 
@@ -192,6 +211,29 @@ fn log(report: &Report, previous: Option<&ImageUpdatePolicyStatus>) {
                 tracing::error!(policy = %report.policy, %reason, "policy {}: {note}", report.policy);
             }
             EventObject::Policy => tracing::warn!(policy = %report.policy, %reason, "policy {}: {note}", report.policy),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_names_its_moment_unless_that_is_long_ago_or_to_come() {
+        let now: Timestamp = "2026-06-01T12:00:00Z".parse().expect("a time");
+        for (requested, named) in [
+            (Some("2026-06-01T11:59:58.25Z"), true),
+            (Some("2026-06-01T12:00:00Z"), true),
+            (Some("2026-06-01T11:58:00Z"), false),
+            (Some("2026-06-01T12:00:03Z"), false),
+            (Some("Mon Jun  1 12:00:00 UTC 2026"), false),
+            (Some(""), false),
+            (None, false),
+        ] {
+            let requested = requested.map(str::to_owned);
+            let moment = named_moment(requested.as_ref(), now).map(|moment| moment.to_string());
+            assert_eq!(moment, requested.filter(|_| named));
         }
     }
 }

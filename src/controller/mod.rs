@@ -1,14 +1,15 @@
 //! The controller: watches and timers around the pipeline.
 //!
 //! # Flow
-//! A change of a policy, a change of an Application that matters for images, a change of a pull secret, or the policy's interval wakes
-//! the policy; [`crate::pipeline::reconcile`] looks at it; the report becomes status, events and metrics, each written only
+//! A change of a policy, a change of an Application that matters for images, a change of a pull secret, a push that a
+//! webhook tells of, or the policy's interval wakes the policy; [`crate::pipeline::reconcile`] looks at it; the report becomes status, events and metrics, each written only
 //! where it says something new.
 //!
 //! # Guarantees
 //! One policy is looked at once at a time. A stop finishes the looks in hand.
 
 mod look;
+mod pushes;
 mod requests;
 mod wake;
 
@@ -28,6 +29,7 @@ use crate::adapters::clock::SystemClock;
 use crate::adapters::kubernetes::{
     ApplicationIndex, Change, Clients, KubernetesApplications, PolicyIndex, PolicyObject,
 };
+use crate::adapters::webhooks::PushReceiver;
 use crate::ports::{Clock, Registry};
 use crate::telemetry::{Health, Metrics};
 use look::Looks;
@@ -86,6 +88,15 @@ impl Controllers {
             policies: self.policies.clone(),
             scopes: self.namespaces.len(),
         })
+    }
+
+    /// Takes what webhooks tell, and passes it on to the policies concerned as long as it is held.
+    pub fn pushes(&self) -> Arc<dyn PushReceiver> {
+        let (sender, pushes) = pushes::Pushes::new();
+        let policies =
+            pushes::ClusterPolicies { client: self.clients.calls.clone(), policies: Arc::clone(&self.policies) };
+        tokio::spawn(pushes::forward(pushes, Arc::new(policies), Arc::new(SystemClock)));
+        Arc::new(sender)
     }
 
     /// Runs until `stop` is cancelled, and finishes the looks in hand.

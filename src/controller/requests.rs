@@ -1,8 +1,9 @@
-//! Requests to registries as metrics.
+//! Requests to registries, and from them, as metrics.
 
 use std::time::Duration;
 
 use crate::adapters::oci::{RequestKind, RequestObserver, RequestOutcome};
+use crate::adapters::webhooks::{WebhookObserver, WebhookOutcome};
 use crate::telemetry::Metrics;
 
 impl RequestObserver for Metrics {
@@ -13,5 +14,11 @@ impl RequestObserver for Metrics {
 
     fn avoided(&self, registry: &str) {
         self.registry_avoided(registry);
+    }
+}
+
+impl WebhookObserver for Metrics {
+    fn answered(&self, source: &'static str, outcome: WebhookOutcome) {
+        self.webhook_request(source, outcome.as_str());
     }
 }

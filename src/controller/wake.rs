@@ -1,15 +1,16 @@
 //! Which policies a change wakes: just those concerned.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::ResourceExt;
 use kube::api::PartialObjectMeta;
 use kube::runtime::reflector::ObjectRef;
+use kube::{Resource, ResourceExt};
 use tokio::sync::mpsc;
 
 use crate::adapters::kubernetes::{Change, PolicyIndex, PolicyObject};
+use crate::model::{PolicyId, Repository};
 
 /// Passes changes of Applications on to the policies that match them, before or after the change.
 pub(super) async fn forward(
@@ -60,4 +61,17 @@ pub(super) fn by_secret(policies: &PolicyIndex, secret: &PartialObjectMeta<Secre
             })
     };
     policies.objects().iter().filter(|object| uses(object)).map(|object| ObjectRef::from_obj(object.as_ref())).collect()
+}
+
+/// The policies with an image of one of these repositories, but those that are suspended or going away.
+pub(super) fn by_repositories(policies: &PolicyIndex, repositories: &BTreeSet<Repository>) -> BTreeSet<PolicyId> {
+    let objects = policies.objects();
+    let present = objects.iter().filter(|object| object.meta().deletion_timestamp.is_none());
+    let concerned = present.filter_map(|object| {
+        let lowered = policies.lowered(object);
+        let policy = lowered.policy.as_ref().filter(|policy| !policy.suspended)?;
+        let uses = policy.images.iter().any(|image| repositories.contains(&image.reference.repository));
+        uses.then(|| lowered.id.clone())
+    });
+    concerned.collect()
 }

@@ -33,6 +33,7 @@ pub struct Metrics {
     registry_requests: IntCounterVec,
     registry_duration: HistogramVec,
     registry_avoided: IntCounterVec,
+    webhook_requests: IntCounterVec,
 }
 
 impl Metrics {
@@ -92,6 +93,7 @@ impl Metrics {
                 "Questions to registries that were answered without a request.",
                 &["registry"],
             )?,
+            webhook_requests: webhook_requests(&registry)?,
             registry,
         };
         register(&metrics.registry, &metrics.reconciles)?;
@@ -163,6 +165,11 @@ impl Metrics {
         self.registry_avoided.with_label_values(&[registry]).inc();
     }
 
+    /// Counts a request of a webhook.
+    pub fn webhook_request(&self, source: &str, outcome: &str) {
+        self.webhook_requests.with_label_values(&[source, outcome]).inc();
+    }
+
     /// All families in Prometheus' text format.
     pub fn text(&self) -> String {
         let mut buffer = Vec::new();
@@ -171,6 +178,11 @@ impl Metrics {
             Err(error) => format!("# cannot encode the metrics: {error}\n"),
         }
     }
+}
+
+fn webhook_requests(registry: &Registry) -> Result<IntCounterVec, prometheus::Error> {
+    let help = "Requests of webhooks, by source and what became of them.";
+    counter(registry, "fairlead_webhook_requests_total", help, &["source", "outcome"])
 }
 
 fn request_duration() -> Result<HistogramVec, prometheus::Error> {

@@ -18,3 +18,4 @@ mod ports;
 mod quiet;
 mod restart;
 mod scale;
+mod webhook;

@@ -7,6 +7,7 @@ mod patch;
 mod policies;
 mod secrets;
 mod status;
+mod touch;
 
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ pub use patch::json_patch;
 pub use policies::{PolicyIndex, PolicyObject};
 pub use secrets::KubernetesSecrets;
 pub use status::publish_status;
+pub use touch::touch_policy;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
