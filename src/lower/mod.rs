@@ -5,17 +5,21 @@
 pub mod annotation;
 mod application;
 mod constraint;
+mod credential_source;
 pub mod docker_config;
 mod duration;
 mod nearest;
 mod policy;
 pub mod push_event;
+mod registries;
 mod rule;
 mod schedule;
 pub mod webhook_authenticity;
 
 pub use application::application;
+pub use credential_source::{InvalidSource, Scope, credential_source};
 pub use duration::{InvalidDuration, duration};
 pub use policy::{Lowered, policy};
+pub use registries::registries;
 pub use rule::{Dialect, rule};
 pub use schedule::schedule;

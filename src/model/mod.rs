@@ -19,6 +19,7 @@ mod platform;
 mod policy;
 mod problem;
 mod reason;
+mod registries;
 mod report;
 mod rule;
 mod schedule;
@@ -42,6 +43,9 @@ pub use policy::{
 };
 pub use problem::Problem;
 pub use reason::{Reason, Severity};
+pub use registries::{
+    ApiAddress, Authority, CredentialSource, RegistriesConfiguration, RegistryEntry, RegistryPrefix, Route, TagOrder,
+};
 pub use report::{ImageReport, Report, State};
 pub use rule::{Allow, Constraint, Ignore, Pin, Rule, Strategy};
 pub use schedule::{Closed, Schedule, Window};

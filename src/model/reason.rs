@@ -87,6 +87,8 @@ reasons! {
     InvalidPlatform = Stalled,
     /// A duration cannot be read.
     InvalidDuration = Stalled,
+    /// The administrator's configuration of registries cannot be read.
+    InvalidConfiguration = Stalled,
     /// A schedule window cannot be read.
     InvalidSchedule = Stalled,
     /// The selection of Applications cannot be read.
