@@ -4,6 +4,7 @@
 
 pub mod clock;
 pub mod deadline;
+pub mod credentials;
 pub mod directory;
 pub mod embedded;
 pub mod identity;

@@ -1,10 +1,13 @@
 //! A canary: what must not be seen is in no error, no log of any level, and no `Debug`.
 
+#![allow(clippy::disallowed_methods, reason = "writes scripts for tests")]
+
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fairlead::adapters::oci::Timeouts;
+use fairlead::ports::SecretData;
 
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -55,6 +58,37 @@ async fn registry(after: Reply) -> Server {
     .await
 }
 
+/// What is said where logins come from every source of a registries configuration, and are refused or broken.
+async fn configured() -> Vec<String> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut errors = Vec::new();
+    let scripts = [format!("echo team:{PASSWORD}"), format!("echo {PASSWORD}"), format!("echo {PASSWORD} >&2; exit 1")];
+    let scripts = scripts.iter().enumerate().map(|(number, line)| {
+        let path = folder.path().join(format!("{number}.sh"));
+        std::fs::write(&path, format!("#!/bin/sh\n{line}\n")).expect("it can be written");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("it is ours");
+        format!("ext:{}", path.display())
+    });
+    let secrets = ["secret:argocd/whole#login", "secret:argocd/broken#login", "pullsecret:argocd/pull"];
+    for source in scripts.chain(secrets.map(str::to_owned)) {
+        let server = registry(status(403)).await;
+        let world = World::with(&[], limits(), timeouts());
+        for (name, login) in [("whole", format!("team:{PASSWORD}")), ("broken", PASSWORD.to_owned())] {
+            world.vault.put(name, SecretData([("login".to_owned(), login.into_bytes())].into()));
+        }
+        world.vault.login("pull", server.host(), "team", PASSWORD);
+        let host = server.host();
+        let text =
+            format!("registries: [{{name: Own, api_url: 'http://{host}', prefix: '{host}', credentials: '{source}'}}]");
+        let configuration = fairlead::lower::registries(&text).expect("a configuration");
+        world.client.configure(configuration.clone());
+        let error = world.tags(&format!("{host}/a/b")).await.expect_err("it fails");
+        errors.push(format!("{error} {error:?} {configuration:?}\n"));
+    }
+    errors
+}
+
 #[tokio::test]
 async fn no_password_token_or_query_is_ever_shown() {
     let log = Log::default();
@@ -90,6 +124,7 @@ async fn no_password_token_or_query_is_ever_shown() {
         assert!(server.seen().iter().any(|seen| format!("{seen:?}").contains(BASIC)), "the password was in play");
         assert!(server.seen().iter().any(|seen| format!("{seen:?}").contains(TOKEN)), "the token was in play");
     }
+    errors.extend(configured().await);
     let world = World::new(&[]);
     world.vault.write("pull", &format!("{{{PASSWORD}"));
     let error = world.tags_with("ghcr.io/a/b", Some("pull")).await.expect_err("it fails");

@@ -125,7 +125,11 @@ impl Vault {
 
     /// Writes a pull secret.
     pub fn write(&self, name: &str, config: &str) {
-        let data = SecretData([(".dockerconfigjson".to_owned(), config.as_bytes().to_vec())].into());
+        self.put(name, SecretData([(".dockerconfigjson".to_owned(), config.as_bytes().to_vec())].into()));
+    }
+
+    /// Writes a Secret.
+    pub fn put(&self, name: &str, data: SecretData) {
         self.secrets.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), data);
     }
 

@@ -12,6 +12,11 @@ use rustls::{ServerConfig, ServerConnection};
 const CERTIFICATE: &str = "MIIBqjCCAVCgAwIBAgIUCJ/eVqhnye/JejUBFM9C/8ZzuqkwCgYIKoZIzj0EAwIwHTEbMBkGA1UEAwwSbm9ib2R5IHRydXN0cyB0aGlzMCAXDTI2MTEyMzA3NTU0NloYDzIxMjYxMDMwMDc1NTQ2WjAdMRswGQYDVQQDDBJub2JvZHkgdHJ1c3RzIHRoaXMwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAARO4pMDJyue1fzETtgVmkBCej03Gxm/KaU2Vi5JS+uqL97gHCOYQynyDrfxeKJF/Hzan18vI0abN7+dp5F1/ILNo2wwajAdBgNVHQ4EFgQUBz3FwFHlYLR6D1IV5RgAlZ1AY3YwHwYDVR0jBBgwFoAUBz3FwFHlYLR6D1IV5RgAlZ1AY3YwGgYDVR0RBBMwEYIJbG9jYWxob3N0hwR/AAABMAwGA1UdEwEB/wQCMAAwCgYIKoZIzj0EAwIDSAAwRQIhANo4JYeNRfRzSfDrF3N6PLnbWRj/pAPG9EagMpXFvhA+AiBG3nQryztHm7MRleiHBptEu766Oq+KHg6yvYavsw970w==";
 const KEY: &str = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgUnFWWYTaHqXhb9SicLRfOIiJyqtzLZIrc2c51Vu8Le6hRANCAARO4pMDJyue1fzETtgVmkBCej03Gxm/KaU2Vi5JS+uqL97gHCOYQynyDrfxeKJF/Hzan18vI0abN7+dp5F1/ILN";
 
+/// The certificate of [`untrusted`], as a person would configure it.
+pub fn certificate() -> String {
+    format!("-----BEGIN CERTIFICATE-----\n{CERTIFICATE}\n-----END CERTIFICATE-----\n")
+}
+
 /// Starts a server on a thread of its own that answers one handshake. Gives where it listens.
 pub fn untrusted() -> String {
     fairlead::adapters::oci::install_tls_provider();

@@ -1,22 +1,24 @@
 //! The registry port over the OCI distribution protocol.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use moka::future::Cache;
 
-use super::credentials::{Credential, Identity, denied_hint};
+use super::access::{Access, Approach, Origin, credential};
+use super::credentials::Identity;
 use super::failure::Failure;
-use super::host::Host;
+use super::host::{Endpoint, Host};
 use super::index::Index;
 use super::observe::{Nobody, RequestObserver};
 use super::session::Session;
 use super::settings::RegistrySettings;
 use super::transport::Transport;
-use crate::model::{Candidate, Listing, Reason, Tag};
-use crate::ports::{Clock, Question, Registry, RegistryError, Secrets};
+use crate::adapters::credentials::Sources;
+use crate::model::{Candidate, Listing, Reason, RegistriesConfiguration, Tag, TagOrder};
+use crate::ports::{Clock, CloudLogins, Question, Registry, RegistryError, Secrets};
 
 const HOSTS_KEPT: u64 = 10_000;
 const SESSIONS_KEPT: u64 = 1_000;
@@ -39,12 +41,13 @@ const KEPT_UNUSED: Duration = Duration::from_secs(24 * 3600);
 /// - Addresses are judged as they are written; a name that leads inside by DNS is followed.
 pub struct RegistryClient {
     settings: RegistrySettings,
-    secrets: Arc<dyn Secrets>,
+    configuration: RwLock<Arc<RegistriesConfiguration>>,
+    sources: Sources,
     clock: Arc<dyn Clock>,
     transport: Arc<Transport>,
     index: Index,
-    hosts: Cache<String, Arc<Host>>,
-    sessions: Cache<(String, Identity), Arc<Session>>,
+    hosts: Cache<Arc<Endpoint>, Arc<Host>>,
+    sessions: Cache<(Arc<Endpoint>, Identity), Arc<Session>>,
 }
 
 /// Why no registry can be asked at all.
@@ -74,45 +77,103 @@ impl RegistryClient {
         let index = Index::new(Arc::clone(&clock));
         let hosts = Cache::builder().max_capacity(HOSTS_KEPT).time_to_idle(KEPT_UNUSED).build();
         let sessions = Cache::builder().max_capacity(SESSIONS_KEPT).time_to_idle(KEPT_UNUSED).build();
-        Ok(Self { settings, secrets, clock, transport, index, hosts, sessions })
+        let sources = Sources::new(secrets, Arc::clone(&clock));
+        let configuration = RwLock::default();
+        Ok(Self { settings, configuration, sources, clock, transport, index, hosts, sessions })
     }
 
-    /// The session for a question, with the login that its pull secret holds now.
-    async fn session(&self, question: &Question<'_>) -> Result<Arc<Session>, Failure> {
-        let credential = Credential::read(&*self.secrets, question).await?;
-        let name = &question.repository.registry;
-        let host = async { Host::new(name, &self.settings).map(Arc::new) };
-        let host = self.hosts.try_get_with(name.clone(), host).await.map_err(|failure| (*failure).clone())?;
-        let key = (name.clone(), credential.identity());
+    /// The same client, which also logs in with the identities that clouds give this process.
+    #[must_use]
+    pub fn with_cloud_logins(mut self, clouds: Arc<dyn CloudLogins>) -> Self {
+        self.sources.set_clouds(clouds);
+        self
+    }
+
+    /// Makes a configuration the one in force. What was learned under another is used where nothing changed.
+    ///
+    /// Certificates in files must have been read: [`Authority::File`](crate::model::Authority::File) is not looked at here.
+    pub fn configure(&self, configuration: RegistriesConfiguration) {
+        let before = self.configuration();
+        for entry in configuration.entries.iter().filter(|entry| entry.insecure) {
+            if !before.entries.iter().any(|known| known.insecure && known.address == entry.address) {
+                let (registry, address) = (&entry.name, entry.address.to_string());
+                tracing::warn!(
+                    registry,
+                    address,
+                    "the certificate of a registry is not looked at: `insecure` is set for it"
+                );
+            }
+        }
+        *self.configuration.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(configuration);
+    }
+
+    /// How a question would be asked: where, and with whose login. Reads the login, and asks no registry.
+    pub async fn approach(&self, question: &Question<'_>) -> Result<Approach, RegistryError> {
+        let access = self.access(question, None).await;
+        access.map(|access| access.approach).map_err(|failure| failure.listing(question.repository))
+    }
+
+    fn configuration(&self) -> Arc<RegistriesConfiguration> {
+        Arc::clone(&self.configuration.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The way to a repository, with the login that there is now. `refused` is one that the registry did not take.
+    async fn access(&self, question: &Question<'_>, refused: Option<&Access>) -> Result<Access, Failure> {
+        let configuration = self.configuration();
+        let route = configuration.route(question.repository);
+        let ordered = route.entry.is_some_and(|entry| entry.tag_order != TagOrder::None);
+        if ordered && question.dates && question.platforms.is_empty() {
+            let cause = "`tagsortmode` is set for it, which cannot stand in for build dates yet";
+            let hint = "leave `tagsortmode` away, and the build dates of the images are read";
+            return Err(Failure::new(Reason::NotSupportedYet, cause).with_hint(hint));
+        }
+        let (credential, origin) = credential(&self.sources, question, &route, refused).await?;
+        let endpoint = Arc::new(Endpoint::of(&route, &configuration, &self.settings));
+        let host =
+            async { self.transport.client_for(&endpoint).and_then(|http| Host::new(&endpoint, http)).map(Arc::new) };
+        let host = self.hosts.try_get_with(Arc::clone(&endpoint), host).await;
+        let host = host.map_err(|failure: Arc<Failure>| (*failure).clone())?;
+        let approach = Approach {
+            endpoint: endpoint.address.to_string(),
+            repository: route.repository.path.clone(),
+            entry: route.entry.map(|entry| entry.name.clone()),
+            login: origin.described(),
+        };
+        let key = (endpoint, credential.identity());
         let (limits, transport, clock) = (self.settings.limits, Arc::clone(&self.transport), Arc::clone(&self.clock));
         let session = async { Arc::new(Session::new(host, credential, limits, transport, clock)) };
-        Ok(self.sessions.get_with(key, session).await)
+        let session = self.sessions.get_with(key, session).await;
+        Ok(Access { session, repository: route.repository, origin, approach })
     }
 
-    /// Another session, where a registry denied this one and the pull secret has changed since it was read.
-    async fn renewed(&self, question: &Question<'_>, session: &Session, failure: &Failure) -> Option<Arc<Session>> {
-        if !failure.unauthorized || question.pull_secret.is_none() {
+    /// Another way, where a registry denied this one and there is another login by now.
+    async fn renewed(&self, question: &Question<'_>, access: &Access, failure: &Failure) -> Option<Access> {
+        if !failure.unauthorized || matches!(access.origin, Origin::Nowhere(_)) {
             return None;
         }
-        self.session(question).await.ok().filter(|renewed| renewed.identity != session.identity)
+        let renewed = self.access(question, Some(access)).await.ok()?;
+        (renewed.session.identity != access.session.identity).then_some(renewed)
     }
 }
 
 #[async_trait]
 impl Registry for RegistryClient {
     async fn tags(&self, question: &Question<'_>, fresh_since: Timestamp) -> Result<Arc<Listing>, RegistryError> {
-        let repository = question.repository;
         let list = async {
-            let session = self.session(question).await?;
-            match self.index.tags(&session, repository, fresh_since).await {
-                Err(failure) => match self.renewed(question, &session, &failure).await {
-                    Some(renewed) => self.index.tags(&renewed, repository, fresh_since).await,
-                    None => Err(failure),
+            let access = self.access(question, None).await?;
+            let list = async |access: &Access| {
+                let listing = self.index.tags(&access.session, &access.repository, fresh_since).await;
+                listing.map_err(|failure| (hinted(&failure, access), failure))
+            };
+            match list(&access).await {
+                Err((hinted, failure)) => match self.renewed(question, &access, &failure).await {
+                    Some(renewed) => list(&renewed).await.map_err(|(hinted, _)| hinted),
+                    None => Err(hinted),
                 },
-                listing => listing,
+                Ok(listing) => Ok(listing),
             }
         };
-        list.await.map_err(|failure| hinted(failure, question).listing(repository))
+        list.await.map_err(|failure: Failure| failure.listing(question.repository))
     }
 
     async fn details(
@@ -125,22 +186,25 @@ impl Registry for RegistryClient {
         if tags.is_empty() {
             return Ok(Vec::new());
         }
-        let unlogged = |failure: Failure| hinted(failure, question).reading(repository, None);
-        let session = self.session(question).await.map_err(unlogged)?;
-        let result = match self.index.details(&session, question, tags, fresh_since).await {
-            Err((tag, failure)) => match self.renewed(question, &session, &failure).await {
-                Some(renewed) => self.index.details(&renewed, question, tags, fresh_since).await,
-                None => Err((tag, failure)),
-            },
-            candidates => candidates,
+        let access = self.access(question, None).await.map_err(|failure| failure.reading(repository, None))?;
+        let read = async |access: &Access| {
+            let question = Question { repository: &access.repository, ..question.clone() };
+            self.index.details(&access.session, &question, tags, fresh_since).await
         };
-        result.map_err(|(tag, failure)| hinted(failure, question).reading(repository, Some(&tag)))
+        let (result, access) = match read(&access).await {
+            Err((tag, failure)) => match self.renewed(question, &access, &failure).await {
+                Some(renewed) => (read(&renewed).await, renewed),
+                None => (Err((tag, failure)), access),
+            },
+            candidates => (candidates, access),
+        };
+        result.map_err(|(tag, failure)| hinted(&failure, &access).reading(repository, Some(&tag)))
     }
 }
 
-fn hinted(failure: Failure, question: &Question<'_>) -> Failure {
+fn hinted(failure: &Failure, access: &Access) -> Failure {
     match failure.reason {
-        Reason::RegistryDenied => failure.with_hint(&denied_hint(question)),
-        _ => failure,
+        Reason::RegistryDenied => failure.clone().with_hint(&access.origin.denied_hint()),
+        _ => failure.clone(),
     }
 }

@@ -9,8 +9,9 @@ use tokio::time::Instant;
 use url::{Host as Name, Url};
 
 use super::failure::Failure;
+use super::pace::Pace;
 use super::settings::RegistrySettings;
-use crate::model::Reason;
+use crate::model::{ApiAddress, Authority, Reason, RegistriesConfiguration, Route};
 
 /// Requests to one registry at a time.
 const REQUESTS_PER_REGISTRY: usize = 8;
@@ -19,36 +20,80 @@ const REQUESTS_PER_REPOSITORY: usize = 4;
 /// From how many repositories on those without a request are forgotten.
 const REPOSITORIES_KEPT: usize = 1_000;
 
+/// How a registry is spoken to. Two that differ in anything are two registries.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Endpoint {
+    /// As image references name it.
+    pub(super) name: String,
+    /// Where it is spoken to.
+    pub(super) address: ApiAddress,
+    /// Whether any certificate is taken.
+    pub(super) insecure: bool,
+    /// Authorities that are trusted beside the system's own, in PEM.
+    pub(super) authority: Option<String>,
+    /// Requests a second at most.
+    pub(super) limit: Option<u32>,
+}
+
 /// A registry.
 pub(super) struct Host {
     /// As image references name it.
     pub(super) name: String,
+    /// How it is spoken to.
+    pub(super) endpoint: Arc<Endpoint>,
     /// Where it is spoken to.
     pub(super) base: Url,
+    /// What speaks to it, where that is not the same as to all others.
+    pub(super) http: Option<reqwest::Client>,
     requests: Semaphore,
     repositories: Mutex<HashMap<String, Arc<Semaphore>>>,
     quiet_until: Mutex<Option<Instant>>,
+    pace: Option<Pace>,
+}
+
+impl Endpoint {
+    /// What an entry says of a registry; without one, what its name says.
+    pub(super) fn of(route: &Route<'_>, configuration: &RegistriesConfiguration, settings: &RegistrySettings) -> Self {
+        let name = route.repository.registry.clone();
+        let authority_of = |address: &ApiAddress| configuration.authorities.get(hostname(&address.host)).cloned();
+        let Some(entry) = route.entry else {
+            let tls = !settings.plain_http.contains(&name);
+            let address = ApiAddress { tls, host: name.clone(), path: String::new() };
+            let authority = authority_of(&address);
+            return Self { name, address, insecure: false, authority, limit: None };
+        };
+        let authority = match &entry.authority {
+            _ if entry.insecure => None,
+            Some(Authority::Text(text)) => Some(text.clone()),
+            // Whoever read the configuration has put the text in its place.
+            Some(Authority::File(_)) => None,
+            None => authority_of(&entry.address),
+        };
+        Self { name, address: entry.address.clone(), insecure: entry.insecure, authority, limit: entry.limit }
+    }
 }
 
 impl Host {
-    pub(super) fn new(name: &str, settings: &RegistrySettings) -> Result<Self, Failure> {
-        let scheme = if settings.plain_http.iter().any(|host| host == name) { "http" } else { "https" };
-        let address = if name == "docker.io" { "registry-1.docker.io" } else { name };
-        let base = Url::parse(&format!("{scheme}://{address}/"));
+    pub(super) fn new(endpoint: &Arc<Endpoint>, http: Option<reqwest::Client>) -> Result<Self, Failure> {
+        let name = endpoint.name.clone();
+        let base = Url::parse(&format!("{}/", endpoint.address));
         let base = base.map_err(|_| Failure::new(Reason::RegistryUnreachable, format!("`{name}` is no address")))?;
         Ok(Self {
-            name: name.to_owned(),
+            name,
+            endpoint: Arc::clone(endpoint),
             base,
+            http,
             requests: Semaphore::new(REQUESTS_PER_REGISTRY),
             repositories: Mutex::default(),
             quiet_until: Mutex::default(),
+            pace: endpoint.limit.map(Pace::new),
         })
     }
 
     /// The address of something below `/v2/`.
     pub(super) fn url(&self, path: &str) -> Url {
         let mut url = self.base.clone();
-        url.set_path(&format!("/v2/{path}"));
+        url.set_path(&format!("{}v2/{path}", self.base.path()));
         url
     }
 
@@ -74,6 +119,9 @@ impl Host {
             Some(wait) if wait <= patience => tokio::time::sleep(wait).await,
             Some(wait) => return Err(Failure::asked_to_wait(wait)),
         }
+        if let Some(pace) = &self.pace {
+            pace.step().await;
+        }
         Ok(permit)
     }
 
@@ -88,6 +136,13 @@ impl Host {
         let until = *self.quiet_until.lock().unwrap_or_else(PoisonError::into_inner);
         until.map(|until| until.saturating_duration_since(Instant::now())).filter(|wait| !wait.is_zero())
     }
+}
+
+/// A host without its port.
+pub(super) fn hostname(host: &str) -> &str {
+    host.rsplit_once(':')
+        .filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()))
+        .map_or(host, |(name, _)| name)
 }
 
 /// Whether an address is of this machine or its link, where cloud metadata services live. What stands there must not be
@@ -114,10 +169,17 @@ pub(super) fn is_inner(url: &Url) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Repository;
+
+    fn host(name: &str) -> Result<Host, Failure> {
+        let settings = RegistrySettings { plain_http: vec!["127.0.0.1:5000".to_owned()], ..Default::default() };
+        let configuration = RegistriesConfiguration::default();
+        let route = configuration.route(&Repository { registry: name.to_owned(), path: "a/b".to_owned() });
+        Host::new(&Arc::new(Endpoint::of(&route, &configuration, &settings)), None)
+    }
 
     fn base(name: &str) -> String {
-        let settings = RegistrySettings { plain_http: vec!["127.0.0.1:5000".to_owned()], ..Default::default() };
-        Host::new(name, &settings).map_or_else(|failure| failure.cause, |host| host.base.to_string())
+        host(name).map_or_else(|failure| failure.cause, |host| host.base.to_string())
     }
 
     #[test]
@@ -151,7 +213,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_registry_that_asks_to_wait_is_left_alone() {
-        let host = Host::new("ghcr.io", &RegistrySettings::default()).expect("what a test writes is valid");
+        let host = host("ghcr.io").expect("what a test writes is valid");
         let patience = Duration::from_secs(5);
         host.wait_for(Duration::from_secs(30));
         host.wait_for(Duration::from_secs(2));

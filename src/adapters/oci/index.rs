@@ -12,6 +12,7 @@ use moka::future::Cache;
 use super::credentials::Identity;
 use super::failure::Failure;
 use super::flights::{Flights, Source};
+use super::host::Endpoint;
 use super::images::{Images, Resolved, fetch, resolve};
 use super::memory::Memory;
 use super::pages;
@@ -28,7 +29,7 @@ const TAGS_AT_ONCE: usize = 16;
 pub(super) struct Index {
     clock: Arc<dyn Clock>,
     images: Images,
-    records: Cache<(Repository, Identity), Arc<Record>>,
+    records: Cache<(Arc<Endpoint>, Repository, Identity), Arc<Record>>,
 }
 
 /// One repository under one login.
@@ -94,7 +95,7 @@ impl Index {
     }
 
     async fn record(&self, session: &Session, repository: &Repository) -> Arc<Record> {
-        let key = (repository.clone(), session.identity);
+        let key = (Arc::clone(&session.host.endpoint), repository.clone(), session.identity);
         self.records.get_with(key, std::future::ready(Arc::default())).await
     }
 }

@@ -1,7 +1,7 @@
 //! Container registries, over the OCI distribution protocol.
 //!
 //! ```text
-//!  RegistryClient ─► credentials   whose login?            (lower::docker_config)
+//!  RegistryClient ─► access        which entry, whose login? (model::RegistriesConfiguration, adapters::credentials)
 //!        │
 //!        └────────► index         known, or under way?     (memory: the decisions, flights: the waiting)
 //!                     ├─► pages    all tags                 (pure state over one request a page)
@@ -14,6 +14,7 @@
 //! and for any time, lose the status, `Retry-After` and `Link` of answers, keep the first login of a host for everybody,
 //! and take a token realm at its word. Each of these would break a guarantee of [`RegistryClient`].
 
+mod access;
 mod challenge;
 mod client;
 mod credentials;
@@ -25,11 +26,13 @@ mod index;
 mod manifest;
 mod memory;
 mod observe;
+mod pace;
 mod pages;
 mod session;
 mod settings;
 mod transport;
 
+pub use access::Approach;
 pub use client::{RegistryClient, SetUpError};
 pub use observe::{RequestKind, RequestObserver, RequestOutcome};
 pub use settings::{Limits, RegistrySettings, Timeouts};

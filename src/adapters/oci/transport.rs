@@ -21,7 +21,7 @@ use tokio::time::timeout;
 use url::Url;
 
 use super::failure::Failure;
-use super::host::{Host, is_inner};
+use super::host::{Endpoint, Host, is_inner};
 use super::observe::{RequestKind, RequestObserver, RequestOutcome};
 use super::settings::{RegistrySettings, Timeouts};
 use crate::model::Reason;
@@ -31,6 +31,7 @@ const MAXIMUM_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
 /// What sends requests, for all registries.
 pub(super) struct Transport {
+    settings: RegistrySettings,
     http: reqwest::Client,
     trusts_nobody: bool,
     timeouts: Timeouts,
@@ -88,20 +89,38 @@ impl Answer {
 
 impl Transport {
     pub(super) fn new(settings: &RegistrySettings, observer: Arc<dyn RequestObserver>) -> reqwest::Result<Self> {
-        let builder = || {
-            reqwest::Client::builder()
-                .user_agent(&settings.user_agent)
-                .connect_timeout(settings.timeouts.connect)
-                .redirect(reqwest::redirect::Policy::none())
-                .referer(false)
-        };
         // A machine without CA certificates can still speak plain HTTP; over TLS it then trusts nobody, and says why.
-        let (http, trusts_nobody) = match builder().build() {
+        let (http, trusts_nobody) = match builder(settings).build() {
             Ok(http) => (http, false),
-            Err(_) => (builder().tls_certs_only([]).build()?, true),
+            Err(_) => (builder(settings).tls_certs_only([]).build()?, true),
         };
         let (timeouts, error_limit) = (settings.timeouts, settings.limits.error);
-        Ok(Self { http, trusts_nobody, timeouts, error_limit, observer })
+        Ok(Self { settings: settings.clone(), http, trusts_nobody, timeouts, error_limit, observer })
+    }
+
+    /// What speaks to a registry with a trust of its own; `None` where it is spoken to like all others.
+    pub(super) fn client_for(&self, endpoint: &Endpoint) -> Result<Option<reqwest::Client>, Failure> {
+        let wrong =
+            |cause: &str| Failure::new(Reason::TlsFailed, format!("the certificates configured for it {cause}"));
+        let client = match &endpoint.authority {
+            _ if endpoint.insecure => builder(&self.settings).tls_danger_accept_invalid_certs(true).build(),
+            Some(text) => {
+                let certificates = certificates(text).ok_or_else(|| wrong("cannot be read"))?;
+                match builder(&self.settings).tls_certs_merge(certificates.clone()).build() {
+                    Err(_) if self.trusts_nobody => builder(&self.settings).tls_certs_only(certificates).build(),
+                    client => client,
+                }
+            }
+            None => return Ok(None),
+        };
+        client.map(Some).map_err(|_| wrong("cannot be used"))
+    }
+
+    /// What speaks to an address on behalf of a registry. That a registry's certificate is not looked at says nothing of
+    /// other hosts.
+    fn speaker<'a>(&'a self, host: &'a Host, url: &Url) -> &'a reqwest::Client {
+        let own = host.http.as_ref().filter(|_| !host.endpoint.insecure || url.host() == host.base.host());
+        own.unwrap_or(&self.http)
     }
 
     pub(super) fn avoided(&self, registry: &str) {
@@ -159,7 +178,7 @@ impl Transport {
     }
 
     async fn head(&self, host: &Host, request: &Request, url: &Url) -> Result<reqwest::Response, Failure> {
-        let mut builder = self.http.request(request.method.clone(), url.clone());
+        let mut builder = self.speaker(host, url).request(request.method.clone(), url.clone());
         if let Some(accept) = request.accept {
             builder = builder.header(ACCEPT, accept);
         }
@@ -221,6 +240,20 @@ impl Transport {
             }
         }
     }
+}
+
+/// The certificates in a text of PEM; `None` where there is none, or one that is broken.
+fn certificates(text: &str) -> Option<Vec<reqwest::Certificate>> {
+    let certificates = reqwest::Certificate::from_pem_bundle(text.as_bytes()).ok();
+    certificates.filter(|certificates| !certificates.is_empty())
+}
+
+fn builder(settings: &RegistrySettings) -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .user_agent(&settings.user_agent)
+        .connect_timeout(settings.timeouts.connect)
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
 }
 
 fn redirect(base: &Url, from: &Url, location: &HeaderValue) -> Result<Url, Failure> {
