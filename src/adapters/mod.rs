@@ -11,4 +11,5 @@ pub mod identity;
 pub mod kubernetes;
 pub mod memory;
 pub mod oci;
+pub mod registries_file;
 pub mod webhooks;

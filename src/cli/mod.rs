@@ -4,6 +4,7 @@ mod completions;
 mod crd;
 mod demo;
 mod reconcile;
+mod registries;
 mod run;
 mod select;
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
+use super::registries::RegistriesArgs;
 use crate::adapters::clock::SystemClock;
 use crate::adapters::directory::{Directory, Mode};
 use crate::local::render::{BAD, render_round, styled};
@@ -28,6 +29,8 @@ pub struct Args {
     /// Speaks to this registry, `host` or `host:port`, without TLS. May be given more than once.
     #[arg(long, value_name = "HOST")]
     pub plain_http: Vec<String>,
+    #[command(flatten)]
+    pub registries: RegistriesArgs,
     /// How long to wait between two looks, for example `30s` or `5m`.
     #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = interval, conflicts_with = "once")]
     pub interval: Duration,
@@ -35,7 +38,7 @@ pub struct Args {
 
 /// Runs the command: 0 is fine, 1 a failure, 2 a wrong usage.
 pub async fn run(args: Args) -> ExitCode {
-    let Args { manifests, once, dry_run, plain_http, interval } = args;
+    let Args { manifests, once, dry_run, plain_http, registries, interval } = args;
     let mode = if dry_run { Mode::DryRun } else { Mode::Write };
     let directory = match Directory::open(&manifests, mode) {
         Ok(directory) => Arc::new(directory),
@@ -46,14 +49,31 @@ pub async fn run(args: Args) -> ExitCode {
         Ok(registry) => registry,
         Err(error) => return wrong(&error, 1),
     };
-    let mut session = Session::new(directory, mode, registry, clock);
+    let configured = match registries.read() {
+        Ok(configured) => configured,
+        Err(problems) => {
+            complain(&format!("{} {problems}\n", styled(BAD, "error:")));
+            return ExitCode::FAILURE;
+        }
+    };
+    registry.configure(configured.configuration.clone());
+    let mut session = Session::new(directory, mode, Arc::clone(&registry) as _, clock);
     if once {
         let round = session.round().await;
         say(&render_round(&round));
         return if round.failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
     }
+    let following = configured.follow(registry, |news| {
+        if let Err(problems) = news {
+            complain(&format!(
+                "{} {problems}\n",
+                styled(BAD, "the last good registries configuration stays in force:")
+            ));
+        }
+    });
     tokio::select! {
         () = keep_looking(&mut session, interval) => ExitCode::SUCCESS,
+        () = following => ExitCode::SUCCESS,
         _ = tokio::signal::ctrl_c() => ExitCode::SUCCESS,
     }
 }

@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::fail;
+use super::registries::RegistriesArgs;
 use crate::adapters::clock::SystemClock;
 use crate::adapters::deadline::Deadline;
 use crate::adapters::kubernetes::{Clients, KubernetesSecrets};
@@ -46,6 +47,8 @@ pub struct Args {
     /// A folder with the secrets of webhooks, a file for each source
     #[arg(long, value_name = "FOLDER", env = "FAIRLEAD_WEBHOOK_SECRETS", requires = "webhook_listen")]
     webhook_secrets: Option<PathBuf>,
+    #[command(flatten)]
+    registries: RegistriesArgs,
     /// How log lines look
     #[arg(long, value_enum, default_value = "text", env = "FAIRLEAD_LOG_FORMAT")]
     log_format: Format,
@@ -79,8 +82,20 @@ async fn try_run(args: Args) -> Result<(), String> {
     let settings = RegistrySettings { plain_http: args.plain_http.clone(), ..RegistrySettings::default() };
     let secrets = Arc::new(KubernetesSecrets::new(clients.calls.clone()));
     let registry = RegistryClient::observed(settings, secrets, Arc::new(SystemClock), metrics.clone());
-    let registry = registry.map_err(|error| with_causes(&error))?;
-    let registry = Arc::new(Deadline::new(Arc::new(registry), QUESTION_LIMIT));
+    let registry = Arc::new(registry.map_err(|error| with_causes(&error))?);
+    let configured = args.registries.read()?;
+    registry.configure(configured.configuration.clone());
+    let told = metrics.clone();
+    tokio::spawn(configured.follow(registry.clone(), move |news| {
+        told.registries_configuration(news.is_ok());
+        match news {
+            Ok(()) => tracing::info!("the registries configuration has changed and is in force"),
+            Err(problems) => {
+                tracing::error!(problems, "the registries configuration is broken; the last good one stays in force");
+            }
+        }
+    }));
+    let registry = Arc::new(Deadline::new(registry, QUESTION_LIMIT));
     let controllers = Controllers::new(clients, &args.namespaces, registry, metrics.clone());
     let stop = CancellationToken::new();
     let webhooks = webhooks(&args, &controllers, &metrics, stop.clone()).await?;

@@ -113,7 +113,7 @@ pub fn registry(
     plain_http: Vec<String>,
     secrets: Arc<dyn Secrets>,
     clock: Arc<dyn Clock>,
-) -> Result<Arc<dyn Registry>, SetUpError> {
+) -> Result<Arc<RegistryClient>, SetUpError> {
     let settings = RegistrySettings { plain_http, ..RegistrySettings::default() };
     Ok(Arc::new(RegistryClient::new(settings, secrets, clock)?))
 }

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder, core::Collector,
 };
 
@@ -34,6 +34,7 @@ pub struct Metrics {
     registry_duration: HistogramVec,
     registry_avoided: IntCounterVec,
     webhook_requests: IntCounterVec,
+    registries_readable: IntGauge,
 }
 
 impl Metrics {
@@ -94,6 +95,7 @@ impl Metrics {
                 &["registry"],
             )?,
             webhook_requests: webhook_requests(&registry)?,
+            registries_readable: registries_readable(&registry)?,
             registry,
         };
         register(&metrics.registry, &metrics.reconciles)?;
@@ -170,6 +172,11 @@ impl Metrics {
         self.webhook_requests.with_label_values(&[source, outcome]).inc();
     }
 
+    /// Takes over whether the newest registries configuration is the one in force.
+    pub fn registries_configuration(&self, readable: bool) {
+        self.registries_readable.set(i64::from(readable));
+    }
+
     /// All families in Prometheus' text format.
     pub fn text(&self) -> String {
         let mut buffer = Vec::new();
@@ -183,6 +190,15 @@ impl Metrics {
 fn webhook_requests(registry: &Registry) -> Result<IntCounterVec, prometheus::Error> {
     let help = "Requests of webhooks, by source and what became of them.";
     counter(registry, "fairlead_webhook_requests_total", help, &["source", "outcome"])
+}
+
+fn registries_readable(registry: &Registry) -> Result<IntGauge, prometheus::Error> {
+    let name = "fairlead_registries_configuration_readable";
+    let help = "1 when the registries configuration in force is the newest one, 0 when that is broken.";
+    let gauge = IntGauge::new(name, help)?;
+    gauge.set(1);
+    register(registry, &gauge)?;
+    Ok(gauge)
 }
 
 fn request_duration() -> Result<HistogramVec, prometheus::Error> {
