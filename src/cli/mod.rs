@@ -7,6 +7,7 @@ mod reconcile;
 mod registries;
 mod run;
 mod select;
+mod test;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -32,6 +33,8 @@ enum Command {
     Reconcile(reconcile::Args),
     /// Choose among the tags of a list, offline, and say why for each
     Select(select::Args),
+    /// Ask a registry about an image, and say how it went: where, with whose login, what would be chosen
+    Test(test::Args),
     /// Print the custom resource definition
     Crd(crd::Args),
     /// Print a completion script for a shell
@@ -54,6 +57,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Demo(args) => runtime.block_on(demo::run(args)),
         Command::Reconcile(args) => runtime.block_on(reconcile::run(args)),
         Command::Select(args) => select::run(&args),
+        Command::Test(args) => runtime.block_on(test::run(args)),
         Command::Crd(args) => crd::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Version => print(&format!("fairlead {}\n", env!("CARGO_PKG_VERSION"))),

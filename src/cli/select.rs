@@ -154,7 +154,7 @@ fn rule(args: &Args) -> (Option<Rule>, Vec<Problem>) {
     (rule, problems.into_iter().map(at_option).collect())
 }
 
-const RULE: &str = "rule";
+pub(super) const RULE: &str = "rule";
 
 fn allow_tags(args: &Args) -> Option<AllowTags> {
     let extract = args.extract.clone().map(|extract| AllowTags { extract: Some(extract), ..AllowTags::default() });
@@ -167,7 +167,7 @@ fn allow_tags(args: &Args) -> Option<AllowTags> {
 }
 
 /// The same problem, at the option that the text was given with.
-fn at_option(mut problem: Problem) -> Problem {
+pub(super) fn at_option(mut problem: Problem) -> Problem {
     let options = [
         ("strategy", "--strategy"),
         ("constraint", "--constraint"),
