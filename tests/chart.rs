@@ -70,6 +70,38 @@ fn the_chart_names_every_source_of_webhooks() {
     }
 }
 
+#[test]
+fn the_registries_of_the_reference_page_and_of_the_charts_values_are_understood() {
+    let page = read("docs/reference/registries.md");
+    let blocks = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let values = read("charts/fairlead/values.yaml");
+    let commented = values.lines().skip_while(|line| *line != "  registries: []").skip(1);
+    let example = commented.map_while(|line| line.strip_prefix("  # ")).collect::<Vec<_>>().join("\n");
+    let mut read = 0;
+    for text in blocks.map(str::to_owned).chain([format!("registries:\n{example}\n")]) {
+        let configuration = fairlead::lower::registries(&text);
+        assert!(configuration.is_ok_and(|configuration| configuration.entries.len() > 1), "{text}");
+        read += 1;
+    }
+    assert_eq!(read, 2);
+}
+
+#[test]
+fn what_the_chart_configures_is_where_it_is_looked_for() {
+    let (deployment, map) = (template("deployment"), template("configmap"));
+    assert!(deployment.contains("--registries-conf=/app/registries/registries.conf"));
+    assert_eq!(fairlead::adapters::registries_file::CERTIFICATES, "/app/config/tls");
+    for line in ["mountPath: /app/registries", "mountPath: /app/config/tls", "mountPath: /scripts", "defaultMode: 0555"]
+    {
+        assert!(deployment.lines().any(|found| found.trim() == line), "{line}");
+    }
+    assert!(map.contains("registries.conf: |\n    registries:\n      {{- toYaml . | nindent 6 }}"), "{map}");
+}
+
+fn template(name: &str) -> String {
+    read(&format!("charts/fairlead/templates/{name}.yaml"))
+}
+
 fn read(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect("the chart has this file")
 }
