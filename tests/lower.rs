@@ -132,6 +132,18 @@ fn targets_say_what_is_wrong_with_them() {
     InvalidTarget: spec.images[1].target.helm.tag: the parameter's name is empty; give either spec, or name and tag
     1 images are used
     ");
+    insta::assert_snapshot!(image("{ image: a, target: { plugin: { name: X } } }"), @"
+    InvalidTarget: spec.images[1].target.plugin: the target has neither a spec nor a tag; give either spec, or name and tag
+    1 images are used
+    ");
+    insta::assert_snapshot!(image("{ image: a, target: { helm: { tag: x, values: { tag: t } } } }"), @"
+    InvalidTarget: spec.images[1].target.helm: the target has both parameters and values; give one of the two
+    1 images are used
+    ");
+    insta::assert_snapshot!(image("{ image: a, target: { helm: { values: { tag: 'a..b' } } } }"), @"
+    InvalidTarget: spec.images[1].target.helm.values: `a..b` is not a path of values; write for example `image.tag` or `containers[0].image`
+    1 images are used
+    ");
     insta::assert_snapshot!(image("{ image: a, target: { kustomize: { name: 'A B' } } }"), @"
     InvalidImage: spec.images[1].target.kustomize.name: `A B` is not an image: `A B` may hold lower-case letters, digits and single `.`, `_`, `-` between them; write for example `ghcr.io/org/app`
     1 images are used
@@ -148,10 +160,6 @@ fn targets_say_what_is_wrong_with_them() {
 
 #[test]
 fn what_comes_later_is_refused_and_named() {
-    insta::assert_snapshot!(image("{ image: a, target: { plugin: { name: X } } }"), @"
-    NotSupportedYet: spec.images[1].target.plugin: writing plugin variables is not supported yet by this version of Fairlead; use a helm or kustomize target
-    1 images are used
-    ");
     insta::assert_snapshot!(image("{ image: a, target: { file: { path: x, keys: {} } } }"), @"
     NotSupportedYet: spec.images[1].target.file: writing keys of files is not supported yet by this version of Fairlead; use a helm or kustomize target
     1 images are used

@@ -74,9 +74,9 @@ pub struct Source {
     /// Kustomize settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kustomize: Option<KustomizeBlock>,
-    /// Settings of a config management plugin; only its presence counts.
+    /// Settings of a config management plugin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub plugin: Option<Present>,
+    pub plugin: Option<PluginBlock>,
     /// Settings of a folder of plain manifests; only its presence counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub directory: Option<Present>,
@@ -86,9 +86,35 @@ pub struct Source {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Present {}
 
+/// Settings of a config management plugin.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct PluginBlock {
+    /// Environment variables.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub env: Option<Vec<PluginVariable>>,
+}
+
+/// An environment variable.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginVariable {
+    /// Its name.
+    #[serde(default)]
+    pub name: String,
+    /// Its value.
+    #[serde(default)]
+    pub value: String,
+}
+
 /// Helm settings.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct HelmBlock {
+    /// Values as a text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub values: Option<String>,
+    /// Values as an object; beside it `values` is not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub values_object: Option<serde_json::Value>,
     /// Parameters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parameters: Option<Vec<HelmParameter>>,

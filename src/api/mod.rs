@@ -5,21 +5,25 @@
 pub mod application;
 pub mod policy;
 pub mod status;
+pub mod target;
 
 pub use application::{
-    Application, ApplicationSpec, ApplicationStatus, HelmBlock, HelmParameter, KustomizeBlock, Source, SourceHydrator,
-    Summary,
+    Application, ApplicationSpec, ApplicationStatus, HelmBlock, HelmParameter, KustomizeBlock, PluginBlock,
+    PluginVariable, Source, SourceHydrator, Summary,
 };
 pub use policy::{
-    AllowTags, ApplicationSelector, CommitAuthor, CommitSettings, CosignKey, CosignVerification, DaySpec, FileKeys,
-    FileTargetSpec, GitCredentials, GitTarget, GitWriteBack, HelmTargetSpec, ImageSpec, ImageUpdatePolicy,
-    ImageUpdatePolicySpec, KustomizeTargetSpec, PinSpec, PluginTargetSpec, PullRequestProvider, PullRequestSettings,
-    PullSecretReference, RuleSpec, ScheduleSpec, ScheduleWindowSpec, SecretKeyReference, SigningSettings,
-    SourceSelectorSpec, StrategySpec, TargetSpec, VerificationSpec, WindowKind, WriteBackMethod, WriteBackSpec,
+    AllowTags, ApplicationSelector, CommitAuthor, CommitSettings, CosignKey, CosignVerification, DaySpec,
+    GitCredentials, GitTarget, GitWriteBack, ImageSpec, ImageUpdatePolicy, ImageUpdatePolicySpec, PinSpec,
+    PullRequestProvider, PullRequestSettings, PullSecretReference, RuleSpec, ScheduleSpec, ScheduleWindowSpec,
+    SecretKeyReference, SigningSettings, StrategySpec, VerificationSpec, WindowKind, WriteBackMethod, WriteBackSpec,
 };
 pub use status::{
     DecisionRecord, HeldBack, ImageState, ImageStatus, ImageUpdatePolicyStatus, RememberedPlace, SeenDigest,
     StatusSummary, WatchedImage,
+};
+pub use target::{
+    FileKeys, FileTargetSpec, HelmTargetSpec, HelmValuesTargetSpec, KustomizeTargetSpec, PluginTargetSpec,
+    SourceSelectorSpec, TargetSpec,
 };
 
 /// The API group of our own resources.

@@ -1,7 +1,11 @@
 //! An Argo CD Application → model.
 
+use serde_json::Value;
+
 use crate::api;
-use crate::model::{Application, ApplicationId, Helm, HelmParameter, Kustomize, Source, SourceKind, Sources};
+use crate::model::{
+    Application, ApplicationId, Helm, HelmParameter, Kustomize, Plugin, Source, SourceKind, Sources, Values, Variable,
+};
 
 const SKIP_RECONCILE: &str = "argocd.argoproj.io/skip-reconcile";
 
@@ -49,12 +53,38 @@ fn sources(object: &api::Application) -> Sources {
 fn source(source: &api::Source, word: Option<&str>) -> Source {
     Source {
         kind: explicit_kind(source).or_else(|| word.and_then(SourceKind::from_word)),
+        repo_url: source.repo_url.clone(),
+        path: source.path.clone(),
         name: source.name.clone(),
         reference: source.reference.clone(),
         chart: source.chart.clone(),
-        helm: source.helm.as_ref().map(|helm| Helm { parameters: helm.parameters.as_deref().map(helm_parameters) }),
+        helm: source.helm.as_ref().map(helm),
         kustomize: source.kustomize.as_ref().map(|kustomize| Kustomize { images: kustomize.images.clone() }),
+        plugin: source.plugin.as_ref().map(|plugin| Plugin { env: plugin.env.as_deref().map(variables) }),
     }
+}
+
+fn helm(helm: &api::HelmBlock) -> Helm {
+    Helm {
+        parameters: helm.parameters.as_deref().map(helm_parameters),
+        values: helm.values_object.as_ref().map(values),
+        inline_values: helm.values.as_ref().is_some_and(|values| !values.trim().is_empty()),
+    }
+}
+
+fn values(value: &Value) -> Values {
+    match value {
+        Value::String(text) => Values::Text(text.clone()),
+        Value::Object(entries) => {
+            Values::Map(entries.iter().map(|(key, value)| (key.clone(), values(value))).collect())
+        }
+        Value::Array(items) => Values::List(items.iter().map(values).collect()),
+        Value::Null | Value::Bool(_) | Value::Number(_) => Values::Other,
+    }
+}
+
+fn variables(env: &[api::PluginVariable]) -> Vec<Variable> {
+    env.iter().map(|variable| Variable { name: variable.name.clone(), value: variable.value.clone() }).collect()
 }
 
 /// The type that a source's own block or chart states. An empty `helm: {}` states none (Argo CD normalises it away).

@@ -7,12 +7,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector as LabelSelect
 
 use super::{Dialect, duration, rule, schedule};
 use crate::api::{
-    ApplicationSelector, HelmTargetSpec, ImageSpec, ImageUpdatePolicy, ImageUpdatePolicySpec, RuleSpec,
-    SourceSelectorSpec, TargetSpec, WriteBackMethod,
+    ApplicationSelector, HelmTargetSpec, HelmValuesTargetSpec, ImageSpec, ImageUpdatePolicy, ImageUpdatePolicySpec,
+    PluginTargetSpec, RuleSpec, SourceSelectorSpec, TargetSpec, WriteBackMethod,
 };
 use crate::model::{
-    ApplicationMatcher, Glob, HelmTarget, Image, ImageReference, LabelSelector, Policy, PolicyId, Problem, Reason,
-    Requirement, SecretRef, SourceSelector, Target,
+    ApplicationMatcher, Glob, HelmTarget, Image, ImageReference, Keys, LabelSelector, Pointer, Policy, PolicyId,
+    Problem, Reason, Requirement, SecretRef, SourceSelector, Target,
 };
 
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(10);
@@ -274,9 +274,9 @@ fn target(text: Option<&TargetSpec>, place: &str, problems: &mut Problems) -> Op
         problems.add(problem.hint("give one of helm, kustomize, plugin and file"));
         return None;
     }
-    if plugin.is_some() {
-        problems.not_yet(format!("{place}.plugin"), "writing plugin variables", "use a helm or kustomize target");
-        return None;
+    if let Some(PluginTargetSpec { name, tag, spec }) = plugin {
+        let keys = keys(name.as_ref(), tag.as_ref(), spec.as_ref(), "variable", &format!("{place}.plugin"), problems);
+        return keys.map(|keys| Some(Target::Plugin(keys)));
     }
     if file.is_some() {
         problems.not_yet(format!("{place}.file"), "writing keys of files", "use a helm or kustomize target");
@@ -296,27 +296,55 @@ fn target(text: Option<&TargetSpec>, place: &str, problems: &mut Problems) -> Op
 }
 
 fn helm_target(helm: &HelmTargetSpec, place: &str, problems: &mut Problems) -> Option<Target> {
-    let empty = [(&helm.name, "name"), (&helm.tag, "tag"), (&helm.spec, "spec")]
+    let HelmTargetSpec { name, tag, spec, values } = helm;
+    match values {
+        None if name.is_none() && tag.is_none() && spec.is_none() => Some(Target::Helm(HelmTarget::default())),
+        None => {
+            let usual = "image.tag".to_owned();
+            let tag = tag.as_ref().or_else(|| name.as_ref().filter(|_| spec.is_none()).map(|_| &usual));
+            keys(name.as_ref(), tag, spec.as_ref(), "parameter", place, problems).map(Target::Helm)
+        }
+        Some(HelmValuesTargetSpec { name: value_name, tag: value_tag, spec: value_spec }) => {
+            if name.is_some() || tag.is_some() || spec.is_some() {
+                let problem =
+                    Problem::new(Reason::InvalidTarget, "the target has both parameters and values").at(place);
+                problems.add(problem.hint("give one of the two"));
+                return None;
+            }
+            let place = format!("{place}.values");
+            let keys = keys(value_name.as_ref(), value_tag.as_ref(), value_spec.as_ref(), "path", &place, problems)?;
+            if let Some(path) = keys.each().find(|path| Pointer::from_value_path(path).is_none()) {
+                let problem = Problem::new(Reason::InvalidTarget, format!("`{path}` is not a path of values"));
+                problems.add(problem.at(place).hint("write for example `image.tag` or `containers[0].image`"));
+                return None;
+            }
+            Some(Target::HelmValues(keys))
+        }
+    }
+}
+
+/// The keys that hold an image; `what` is what people call one of them.
+fn keys(
+    name: Option<&String>,
+    tag: Option<&String>,
+    spec: Option<&String>,
+    what: &str,
+    place: &str,
+    problems: &mut Problems,
+) -> Option<Keys> {
+    let invalid = |message: String| Problem::new(Reason::InvalidTarget, message);
+    let empty = [(name, "name"), (tag, "tag"), (spec, "spec")]
         .into_iter()
-        .find(|(text, _)| text.as_deref().is_some_and(|text| text.trim().is_empty()));
-    let problem = match (helm, empty) {
-        (_, Some((_, key))) => {
-            Problem::new(Reason::InvalidTarget, "the parameter's name is empty").at(format!("{place}.{key}"))
+        .find(|(text, _)| text.is_some_and(|text| text.trim().is_empty()));
+    let problem = match (name, tag, spec, empty) {
+        (_, _, _, Some((_, key))) => invalid(format!("the {what}'s name is empty")).at(format!("{place}.{key}")),
+        (None, None, Some(spec), _) => return Some(Keys::Spec(spec.clone())),
+        (_, _, Some(_), _) => invalid("the target has both a spec and a name or tag".to_owned()).at(place),
+        (_, None, None, _) => invalid("the target has neither a spec nor a tag".to_owned()).at(place),
+        (Some(name), Some(tag), None, _) if name == tag => {
+            invalid(format!("name and tag are one {what}, `{tag}`")).at(place)
         }
-        (HelmTargetSpec { name: None, tag: None, spec: Some(spec) }, _) => {
-            return Some(Target::Helm(HelmTarget::Spec(spec.clone())));
-        }
-        (HelmTargetSpec { spec: Some(_), .. }, _) => {
-            Problem::new(Reason::InvalidTarget, "the target has both a spec and a name or tag").at(place)
-        }
-        (HelmTargetSpec { name, tag: Some(tag), .. }, _) if name.as_ref() == Some(tag) => {
-            Problem::new(Reason::InvalidTarget, format!("name and tag are one parameter, `{tag}`")).at(place)
-        }
-        (HelmTargetSpec { name: None, tag: None, .. }, _) => return Some(Target::Helm(HelmTarget::default())),
-        (HelmTargetSpec { name, tag, .. }, _) => {
-            let tag = tag.clone().unwrap_or_else(|| "image.tag".to_owned());
-            return Some(Target::Helm(HelmTarget::NameAndTag { name: name.clone(), tag }));
-        }
+        (name, Some(tag), None, _) => return Some(Keys::NameAndTag { name: name.cloned(), tag: tag.clone() }),
     };
     problems.add(problem.hint("give either spec, or name and tag"));
     None

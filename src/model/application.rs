@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::ApplicationId;
+use super::{ApplicationId, Pointer};
 
 /// An Argo CD Application, as far as it matters for images.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +43,10 @@ pub enum Sources {
 pub struct Source {
     /// Its type, where known: from its own block, else from what Argo CD found.
     pub kind: Option<SourceKind>,
+    /// The repository that it is read from.
+    pub repo_url: String,
+    /// The folder in the repository.
+    pub path: Option<String>,
     /// Its own name.
     pub name: Option<String>,
     /// The name under which other sources use its files.
@@ -53,6 +57,8 @@ pub struct Source {
     pub helm: Option<Helm>,
     /// Its Kustomize block, if it has one.
     pub kustomize: Option<Kustomize>,
+    /// Its plugin block, if it has one.
+    pub plugin: Option<Plugin>,
 }
 
 /// The type of a source.
@@ -73,6 +79,23 @@ pub enum SourceKind {
 pub struct Helm {
     /// Its parameters; `None` when the key is missing.
     pub parameters: Option<Vec<HelmParameter>>,
+    /// Its `valuesObject`; `None` when the key is missing.
+    pub values: Option<Values>,
+    /// Whether it has values as a text, which a `valuesObject` would replace as a whole.
+    pub inline_values: bool,
+}
+
+/// Values of a chart, as far as versions can stand in them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Values {
+    /// A text.
+    Text(String),
+    /// A mapping.
+    Map(BTreeMap<String, Self>),
+    /// A list.
+    List(Vec<Self>),
+    /// A number, a boolean, or nothing.
+    Other,
 }
 
 /// A Helm parameter.
@@ -91,6 +114,22 @@ pub struct HelmParameter {
 pub struct Kustomize {
     /// Its image overrides, `[old=]name[:tag][@digest]`; `None` when the key is missing.
     pub images: Option<Vec<String>>,
+}
+
+/// The block of a config management plugin.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Plugin {
+    /// Its environment variables; `None` when the key is missing.
+    pub env: Option<Vec<Variable>>,
+}
+
+/// An environment variable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Variable {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: String,
 }
 
 impl SourceKind {
@@ -112,8 +151,7 @@ impl SourceKind {
 
 impl Sources {
     /// The sources one by one, each with where it stands in the Application.
-    pub fn each(&self) -> Vec<(super::Pointer, &Source)> {
-        use super::Pointer;
+    pub fn each(&self) -> Vec<(Pointer, &Source)> {
         match self {
             Self::Single(source) => vec![(Pointer::root().key("spec").key("source"), source)],
             Self::Many(sources) => {

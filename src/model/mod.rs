@@ -25,7 +25,9 @@ mod rule;
 mod schedule;
 mod version;
 
-pub use application::{Application, Helm, HelmParameter, Kustomize, Source, SourceKind, Sources};
+pub use application::{
+    Application, Helm, HelmParameter, Kustomize, Plugin, Source, SourceKind, Sources, Values, Variable,
+};
 pub use candidate::{Candidate, Details, Known, Listing};
 pub use cloud::Cloud;
 pub use comparison::{ConstraintError, InvalidConstraint, Operator};
@@ -39,7 +41,8 @@ pub use pattern::{InvalidPattern, TagExtractor, TagGlob, TagPattern};
 pub use plan::{ApplicationPlan, Edit, Guard, Node, Operation, Pointer, Step};
 pub use platform::{InvalidPlatform, Platform};
 pub use policy::{
-    ApplicationMatcher, Glob, HelmTarget, Image, LabelSelector, Policy, Requirement, SecretRef, SourceSelector, Target,
+    ApplicationMatcher, Glob, HelmTarget, Image, Keys, LabelSelector, Policy, Requirement, SecretRef, SourceSelector,
+    Target,
 };
 pub use problem::Problem;
 pub use reason::{Reason, Severity};

@@ -89,6 +89,38 @@ impl Pointer {
         Self::default()
     }
 
+    /// The place that a path of chart values names: `image.tag`, `containers[0].image`; `\.` is a dot in a key. `None`: no path.
+    pub fn from_value_path(path: &str) -> Option<Self> {
+        let (mut pointer, mut key, mut characters) = (Self::root(), String::new(), path.chars().peekable());
+        let mut after_index = false;
+        while let Some(character) = characters.next() {
+            match character {
+                '\\' => key.push(characters.next()?),
+                '.' if key.is_empty() && after_index => after_index = false,
+                '.' if key.is_empty() => return None,
+                '.' => pointer = pointer.key(std::mem::take(&mut key)),
+                '[' => {
+                    if !key.is_empty() {
+                        pointer = pointer.key(std::mem::take(&mut key));
+                    }
+                    let digits: String = characters.by_ref().take_while(|character| *character != ']').collect();
+                    pointer = pointer.index(digits.parse().ok()?);
+                    after_index = true;
+                    if !matches!(characters.peek(), None | Some('.' | '[')) {
+                        return None;
+                    }
+                }
+                character => key.push(character),
+            }
+        }
+        if !key.is_empty() {
+            pointer = pointer.key(key);
+        } else if path.ends_with('.') {
+            return None;
+        }
+        (!pointer.steps.is_empty()).then_some(pointer)
+    }
+
     /// The place under `key`.
     #[must_use]
     pub fn key(mut self, key: impl Into<String>) -> Self {

@@ -65,23 +65,30 @@ pub struct SecretRef {
 pub enum Target {
     /// Helm parameters.
     Helm(HelmTarget),
+    /// Paths in `valuesObject` of a Helm source.
+    HelmValues(Keys),
+    /// Environment variables of a config management plugin.
+    Plugin(Keys),
     /// An entry of `kustomize.images`; the name is the one in the manifests, where it differs from the image's.
     Kustomize(Option<ImageReference>),
 }
 
-/// Helm parameters.
+/// The keys that hold an image: parameters, paths of values, or variables.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HelmTarget {
+pub enum Keys {
     /// One for the name, if it is written at all, and one for the tag.
     NameAndTag {
-        /// Parameter for the name.
+        /// The key that holds the name.
         name: Option<String>,
-        /// Parameter for the tag.
+        /// The key that holds the tag.
         tag: String,
     },
     /// One for both.
     Spec(String),
 }
+
+/// Helm parameters, by name.
+pub type HelmTarget = Keys;
 
 /// Which source of a multi-source Application.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,9 +137,28 @@ pub enum Requirement {
 pub struct Glob(String);
 
 /// `image.name` and `image.tag`, the chart convention that argocd-image-updater assumes as well.
-impl Default for HelmTarget {
+impl Default for Keys {
     fn default() -> Self {
         Self::NameAndTag { name: Some("image.name".to_owned()), tag: "image.tag".to_owned() }
+    }
+}
+
+impl Keys {
+    /// The keys, the name's first.
+    pub fn each(&self) -> impl Iterator<Item = &String> {
+        let (name, other) = match self {
+            Self::NameAndTag { name, tag } => (name.as_ref(), tag),
+            Self::Spec(spec) => (None, spec),
+        };
+        name.into_iter().chain(std::iter::once(other))
+    }
+
+    /// The key that holds the version.
+    pub const fn main(&self) -> &String {
+        match self {
+            Self::NameAndTag { name: _, tag } => tag,
+            Self::Spec(spec) => spec,
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use futures::lock::Mutex;
 use jiff::Timestamp;
 
 use super::discover::Use;
-use super::helm::version;
+use super::keys::version;
 use super::memory;
 use crate::model::{
     Candidate, Choice, Closed, Current, Decision, Details, Image, Listing, Memory, Outcome, Problem, Reason,

@@ -1,16 +1,19 @@
 //! The spine: discover → select → write → report. Both the controller and the folder mode call [`reconcile`].
 //!
-//! Decisions are pure (`discover`, `place`, `helm`, `kustomize`, `status`, `events`); the only asynchronous places are the
+//! Decisions are pure (`discover`, `place`, `keys` and its stores, `kustomize`, `status`, `events`); the only asynchronous places are the
 //! asking of a registry (`choose`), the writing (`write`) and the spine.
 
 mod choose;
 mod discover;
 mod events;
 mod helm;
+mod keys;
 mod kustomize;
 mod memory;
 mod place;
+mod plugin;
 mod status;
+mod values;
 mod write;
 
 use std::sync::Arc;

@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use super::{helm, kustomize};
+use super::keys::{self, Store};
+use super::{kustomize, values};
 use crate::model::{
-    Application, Choice, Current, Digest, Edit, HelmTarget, Image, ImageReference, Operation, Pin, Pointer, Problem,
-    Reason, Source, SourceKind, SourceSelector, Sources, Tag, Target,
+    Application, Choice, Current, Digest, Edit, HelmTarget, Image, ImageReference, Keys, Node, Operation, Pin, Pointer,
+    Problem, Reason, Source, SourceKind, SourceSelector, Sources, Tag, Target,
 };
 
 /// The place that the version of one image is written to.
@@ -24,6 +25,10 @@ pub struct Place {
 pub enum Slot {
     /// Helm parameters.
     Helm(HelmTarget),
+    /// Paths in `valuesObject`.
+    HelmValues(Keys),
+    /// Variables of a plugin.
+    Plugin(Keys),
     /// The entry of `kustomize.images` for this image name in the manifests.
     Kustomize(ImageReference),
 }
@@ -68,38 +73,57 @@ impl Place {
         };
         let slot = match (&image.target, kind) {
             (Some(Target::Helm(target)), _) => Slot::Helm(target.clone()),
+            (Some(Target::HelmValues(keys)), _) => Slot::HelmValues(keys.clone()),
+            (Some(Target::Plugin(keys)), _) => Slot::Plugin(keys.clone()),
             (Some(Target::Kustomize(Some(name))), _) => Slot::Kustomize(name.clone()),
             (Some(Target::Kustomize(None)), _) | (None, SourceKind::Kustomize) => {
                 Slot::Kustomize(image.reference.clone())
             }
             (None, _) => Slot::Helm(HelmTarget::default()),
         };
+        if let Slot::HelmValues(keys) = &slot
+            && let Some(refusal) = keys.each().find_map(|path| values::refusal(found, path))
+        {
+            let problem = Problem::new(Reason::InvalidTarget, format!("`{}` {refusal}", application.id));
+            let problem = problem.at(format!("spec.images[{}].target.helm.values", image.index));
+            return Err(problem.hint("make it a text of `valuesObject`, or write a parameter"));
+        }
         Ok(Self { source, slot, explicit: image.target.is_some() })
     }
 
     /// What the place holds.
     pub fn held(&self, source: &Source, image: &Image) -> Held {
-        match &self.slot {
-            Slot::Helm(target) => helm::held(source, target),
-            Slot::Kustomize(name) => kustomize::held(source, name, image),
+        match self.slot.keys() {
+            Ok((store, keys)) => keys::held(store, source, keys),
+            Err(name) => kustomize::held(source, name, image),
         }
     }
 
     /// The operations that put `version` into the place, and the source as it is afterwards.
     pub fn write(&self, source: &Source, image: &Image, version: &Version<'_>) -> (Vec<Operation>, Source) {
-        match &self.slot {
-            Slot::Helm(target) => helm::write(&self.source, source, target, image, version),
-            Slot::Kustomize(name) => kustomize::write(&self.source, source, name, image, version),
+        match self.slot.keys() {
+            Ok((store, keys)) => keys::write(store, &self.source, source, keys, image, version),
+            Err(name) => kustomize::write(&self.source, source, name, image, version),
         }
     }
 
     /// The names of what is written, for comparing with what others write.
     pub fn claims(&self) -> Vec<String> {
-        let parameter = |name: &String| format!("{}.helm.parameters[name={name}]", self.source);
-        match &self.slot {
-            Slot::Helm(HelmTarget::Spec(spec)) => vec![parameter(spec)],
-            Slot::Helm(HelmTarget::NameAndTag { name: _, tag }) => vec![parameter(tag)],
-            Slot::Kustomize(name) => vec![format!("{}.kustomize.images[{}]", self.source, name.repository)],
+        match self.slot.keys() {
+            Ok((store, keys)) => vec![format!("{}.{}", self.source, store.describe(keys.main()))],
+            Err(name) => vec![format!("{}.kustomize.images[{}]", self.source, name.repository)],
+        }
+    }
+}
+
+impl Slot {
+    /// The keys, and where they stand; or the image of `kustomize.images`.
+    fn keys(&self) -> Result<(Store, &Keys), &ImageReference> {
+        match self {
+            Self::Helm(keys) => Ok((Store::Parameters, keys)),
+            Self::HelmValues(keys) => Ok((Store::Values, keys)),
+            Self::Plugin(keys) => Ok((Store::Environment, keys)),
+            Self::Kustomize(name) => Err(name),
         }
     }
 }
@@ -107,11 +131,9 @@ impl Place {
 /// As people write it: `spec.source.helm.parameters[name=image.tag]`.
 impl fmt::Display for Place {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.slot {
-            Slot::Helm(HelmTarget::Spec(name) | HelmTarget::NameAndTag { tag: name, .. }) => {
-                write!(formatter, "{}.helm.parameters[name={name}]", self.source)
-            }
-            Slot::Kustomize(name) => write!(formatter, "{}.kustomize.images[{}]", self.source, name.name),
+        match self.slot.keys() {
+            Ok((store, keys)) => write!(formatter, "{}.{}", self.source, store.describe(keys.main())),
+            Err(name) => write!(formatter, "{}.kustomize.images[{}]", self.source, name.name),
         }
     }
 }
@@ -120,7 +142,8 @@ impl Target {
     /// The type of source that the target needs.
     pub(super) const fn kind(&self) -> SourceKind {
         match self {
-            Self::Helm(_) => SourceKind::Helm,
+            Self::Helm(_) | Self::HelmValues(_) => SourceKind::Helm,
+            Self::Plugin(_) => SourceKind::Plugin,
             Self::Kustomize(_) => SourceKind::Kustomize,
         }
     }
@@ -160,6 +183,18 @@ pub fn edit(image: &Image, from: Option<&Current>, version: &Version<'_>, operat
     Edit { image: image.index, from: from.map(ToString::to_string), to: version.text(), operations }
 }
 
+/// Tests that the source still stands where it stood, for lists of sources that somebody may reorder.
+pub fn identity(application: &Application, used: &super::discover::Use) -> Vec<Operation> {
+    let Sources::Many(_) = application.sources else { return Vec::new() };
+    let Source { repo_url, path, chart, name, .. } = &used.source;
+    let repository = Some(repo_url).filter(|text| !text.is_empty());
+    let parts = [("repoURL", repository), ("path", path.as_ref()), ("chart", chart.as_ref()), ("name", name.as_ref())];
+    let test = |(key, text): (&str, Option<&String>)| {
+        text.map(|text| Operation::Test(used.place.source.clone().key(key), Node::text(text)))
+    };
+    parts.into_iter().filter_map(test).collect()
+}
+
 fn source_of<'a>(image: &Image, application: &'a Application) -> Result<(Pointer, &'a Source), Problem> {
     let sources = application.sources.each();
     let Sources::Many(_) = application.sources else {
@@ -192,7 +227,7 @@ fn source_of<'a>(image: &Image, application: &'a Application) -> Result<(Pointer
             Err(Problem::new(Reason::InvalidTarget, message).at(format!("spec.images[{}].target.source", image.index)))
         }
         (0, None) => Err(Problem::new(Reason::UnsupportedSourceType, format!("no source of `{}` can be written; it has {described}", application.id))
-            .hint("only Helm and Kustomize sources can be written; name the kind with `target.helm` or `target.kustomize` if Argo CD has not found it out yet")),
+            .hint("Helm and Kustomize sources can be written, and Plugin sources with `target.plugin`; name the kind with `target.helm` or `target.kustomize` if Argo CD has not found it out yet")),
         (_, _) => Err(Problem::new(Reason::AmbiguousSource, format!("more than one source of `{}` fits; it has {described}", application.id))
             .at(format!("spec.images[{}].target.source", image.index))
             .hint("name one with `target: { source: { index: 0 } }`")),
@@ -221,9 +256,19 @@ fn wrong_kind(image: &Image, application: &Application, wanted: SourceKind, kind
 fn unsupported(application: &Application, kind: Option<SourceKind>) -> Problem {
     let id = &application.id;
     let (message, hint) = if let Some(kind) = kind {
-        let message =
-            format!("the source of `{id}` is of type {}, which cannot be written in the Application", kind.as_str());
-        (message, "Helm and Kustomize sources can be")
+        let message = match kind {
+            SourceKind::Plugin => {
+                format!("the source of `{id}` is of type Plugin, and the target does not say which variables to write")
+            }
+            _ => {
+                format!("the source of `{id}` is of type {}, which cannot be written in the Application", kind.as_str())
+            }
+        };
+        let hint = match kind {
+            SourceKind::Plugin => "name the variables with `target: { plugin: { tag: … } }`",
+            SourceKind::Helm | SourceKind::Kustomize | SourceKind::Directory => "Helm and Kustomize sources can be",
+        };
+        (message, hint)
     } else {
         let hint = "Argo CD tells it after its first look; or name it with `target.helm` or `target.kustomize`";
         (format!("the type of the source of `{id}` is not known"), hint)

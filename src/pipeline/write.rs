@@ -163,6 +163,7 @@ fn plan(application: &Arc<Application>, drafts: &[Draft<'_>]) -> ApplicationPlan
         let (operations, after) = used.place.write(source, draft.image, &version);
         *source = after;
         if !operations.is_empty() {
+            let operations = place::identity(application, used).into_iter().chain(operations).collect();
             edits.push(place::edit(draft.image, used.current(), &version, operations));
         }
     }
