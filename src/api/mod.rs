@@ -3,6 +3,7 @@
 //! These types mirror YAML; they carry schema, defaults and admission rules, and no meaning. `lower` gives them meaning.
 
 pub mod application;
+pub mod application_set;
 pub mod policy;
 pub mod status;
 pub mod target;
@@ -11,6 +12,7 @@ pub use application::{
     Application, ApplicationSpec, ApplicationStatus, HelmBlock, HelmParameter, KustomizeBlock, PluginBlock,
     PluginVariable, Source, SourceHydrator, Summary,
 };
+pub use application_set::{ApplicationSet, ApplicationSetSpec, ApplicationSetSyncPolicy, IgnoreApplicationDifferences};
 pub use policy::{
     AllowTags, ApplicationSelector, CommitAuthor, CommitSettings, CosignKey, CosignVerification, DaySpec,
     GitCredentials, GitTarget, GitWriteBack, ImageSpec, ImageUpdatePolicy, ImageUpdatePolicySpec, PinSpec,

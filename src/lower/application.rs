@@ -1,5 +1,6 @@
 //! An Argo CD Application → model.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::Value;
 
 use crate::api;
@@ -21,6 +22,7 @@ pub fn application(object: &api::Application) -> Application {
         labels: metadata.labels.clone().unwrap_or_default(),
         deleting: metadata.deletion_timestamp.is_some(),
         skipped: annotation(SKIP_RECONCILE).is_some_and(|value| value == "true"),
+        owner: owner(object),
         sources: sources(object),
         live_images: object
             .status
@@ -29,6 +31,13 @@ pub fn application(object: &api::Application) -> Application {
             .map(|summary| summary.images.clone())
             .unwrap_or_default(),
     }
+}
+
+/// The ApplicationSet that controls the Application.
+fn owner(object: &api::Application) -> Option<String> {
+    let mut owners = object.metadata.owner_references.iter().flatten();
+    let controls = |owner: &&OwnerReference| owner.kind == "ApplicationSet" && owner.controller == Some(true);
+    owners.find(controls).map(|owner| owner.name.clone())
 }
 
 /// The hydrator alone counts where it is set, then `sources` where there are any, then `source` (Argo CD, sources and types).

@@ -4,6 +4,7 @@
 
 pub mod annotation;
 mod application;
+mod application_set;
 mod constraint;
 mod credential_source;
 pub mod docker_config;
@@ -17,6 +18,7 @@ mod schedule;
 pub mod webhook_authenticity;
 
 pub use application::application;
+pub use application_set::application_set;
 pub use credential_source::{InvalidSource, Scope, credential_source};
 pub use duration::{InvalidDuration, duration};
 pub use policy::{Lowered, policy};

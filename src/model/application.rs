@@ -19,6 +19,8 @@ pub struct Application {
     pub deleting: bool,
     /// Whether `argocd.argoproj.io/skip-reconcile` asks to leave it alone.
     pub skipped: bool,
+    /// The ApplicationSet that made it, and may set it back.
+    pub owner: Option<String>,
     /// Where its manifests come from.
     pub sources: Sources,
     /// Images of live Pods, as Argo CD reports them; old and new side by side in a rollout. A hint, never the truth.

@@ -4,6 +4,7 @@
 //! it is made.
 
 mod application;
+mod application_set;
 mod candidate;
 mod cloud;
 mod comparison;
@@ -28,6 +29,7 @@ mod version;
 pub use application::{
     Application, Helm, HelmParameter, Kustomize, Plugin, Source, SourceKind, Sources, Values, Variable,
 };
+pub use application_set::{ApplicationSet, IgnoredDifferences};
 pub use candidate::{Candidate, Details, Known, Listing};
 pub use cloud::Cloud;
 pub use comparison::{ConstraintError, InvalidConstraint, Operator};

@@ -121,6 +121,13 @@ impl Pointer {
         (!pointer.steps.is_empty()).then_some(pointer)
     }
 
+    /// The place that `other` names, seen from this one.
+    #[must_use]
+    pub fn join(mut self, other: Self) -> Self {
+        self.steps.extend(other.steps);
+        self
+    }
+
     /// The place under `key`.
     #[must_use]
     pub fn key(mut self, key: impl Into<String>) -> Self {

@@ -113,6 +113,8 @@ reasons! {
     ApplicationGone = Failing,
     /// The Application carries `argocd.argoproj.io/skip-reconcile` and is left alone.
     ApplicationSkipped = Waiting,
+    /// The ApplicationSet that made the Application would set the change back.
+    OwnedByApplicationSet = Stalled,
     /// The Application's source has a type that cannot be written.
     UnsupportedSourceType = Stalled,
     /// More than one source of the Application fits.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::place::{Held, Place};
 use crate::model::{Application, Current, HelmTarget, Image, ImageReference, Policy, Problem, Reason, Source};
-use crate::ports::Inventory;
+use crate::ports::{ApplicationSets, Inventory};
 
 /// What was found for one policy.
 #[derive(Debug, Clone, Default)]
@@ -66,7 +66,7 @@ pub fn discover(policy: &Policy, inventory: &Inventory, others: &[Arc<Policy>]) 
         inventory.applications.iter().filter(|application| policy.matches(&application.id, &application.labels));
     let find = |application: &Arc<Application>| Finding {
         application: application.clone(),
-        images: find(policy, application, &older),
+        images: find(policy, application, &older, &inventory.sets),
     };
     let unreadable = inventory.unreadable.iter().filter(|(id, _)| policy.matches(id, &BTreeMap::new()));
     let problem = |(id, cause): &(_, String)| {
@@ -76,7 +76,7 @@ pub fn discover(policy: &Policy, inventory: &Inventory, others: &[Arc<Policy>]) 
 }
 
 /// Finds the policy's images in one Application.
-pub fn find(policy: &Policy, application: &Application, older: &[&Policy]) -> Vec<Found> {
+pub fn find(policy: &Policy, application: &Application, older: &[&Policy], sets: &ApplicationSets) -> Vec<Found> {
     let mut found: Vec<Found> =
         policy.images.iter().enumerate().map(|(image, text)| Found { image, place: used(text, application) }).collect();
     refuse_double_claims(policy, application, &mut found);
@@ -89,9 +89,36 @@ pub fn find(policy: &Policy, application: &Application, older: &[&Policy]) -> Ve
             let problem = Problem::new(Reason::Conflict, message)
                 .at(format!("spec.images[{}]", policy.images[found.image].index));
             found.place = Err(problem.hint("leave the image to one of the two policies"));
+        } else if let Some(problem) = set_back(application, used, sets) {
+            found.place = Err(problem);
         }
     }
     found
+}
+
+/// Why the ApplicationSet that made the Application would not let a change stand.
+fn set_back(application: &Application, used: &Use, sets: &ApplicationSets) -> Option<Problem> {
+    let (id, owner) = (&application.id, application.owner.as_ref()?);
+    let places = used.place.regions(application);
+    let place = places.first()?;
+    let problem = |message: String| Problem::new(Reason::OwnedByApplicationSet, message);
+    match sets.get(owner) {
+        Some(Ok(set)) => {
+            let place = places.iter().find(|place| !set.leaves(&id.name, place))?;
+            let message = format!("`{id}` is made by the ApplicationSet `{owner}`, which would set `{place}` back");
+            let pointer = place.to_json_pointer();
+            Some(problem(message).hint(format!(
+                "add to the spec of the ApplicationSet `ignoreApplicationDifferences: [{{ jsonPointers: [{pointer}] }}]`"
+            )))
+        }
+        other => {
+            let cause = other.and_then(|set| set.as_ref().err()).map_or("it was not read", String::as_str);
+            let message = format!(
+                "`{id}` is made by the ApplicationSet `{owner}`, and whether that would set `{place}` back is not known: {cause}"
+            );
+            Some(problem(message).hint("let Fairlead get `applicationsets.argoproj.io`"))
+        }
+    }
 }
 
 /// The images of the older policies in this Application, by what they write.

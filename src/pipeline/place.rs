@@ -107,6 +107,23 @@ impl Place {
         }
     }
 
+    /// What must stay for a write to stay: whole lists, which are replaced as one, and single values.
+    pub fn regions(&self, application: &Application) -> Vec<Pointer> {
+        if let Sources::Many(_) = application.sources {
+            return vec![Pointer::root().key("spec").key("sources")];
+        }
+        let source = || self.source.clone();
+        match self.slot.keys() {
+            Ok((Store::Parameters, _)) => vec![source().key("helm").key("parameters")],
+            Ok((Store::Environment, _)) => vec![source().key("plugin").key("env")],
+            Ok((Store::Values, keys)) => {
+                let paths = keys.each().filter_map(|path| Pointer::from_value_path(path));
+                paths.map(|path| source().key("helm").key("valuesObject").join(path)).collect()
+            }
+            Err(_) => vec![source().key("kustomize").key("images")],
+        }
+    }
+
     /// The names of what is written, for comparing with what others write.
     pub fn claims(&self) -> Vec<String> {
         match self.slot.keys() {

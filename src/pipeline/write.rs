@@ -11,7 +11,7 @@ use crate::model::{
     Application, ApplicationPlan, Choice, Decision, Edit, Guard, Image, ImageReport, Mark, Memory, Outcome, Pin,
     Pointer, Policy, Problem, Reason, Remembered, Source,
 };
-use crate::ports::{Ports, RegistryError, WriteError};
+use crate::ports::{ApplicationSets, Ports, RegistryError, WriteError};
 
 const MAXIMUM_ATTEMPTS: usize = 5;
 /// Attempts after which an object that never rests is no longer asked to, where the plan tests every value that it replaces.
@@ -26,6 +26,8 @@ pub struct Desk<'a> {
     pub policy: &'a Policy,
     /// The policies that go before it.
     pub older: &'a [&'a Policy],
+    /// The ApplicationSets that made some of the Applications.
+    pub sets: &'a ApplicationSets,
     /// What the registry offers, by image; `None` for images that nothing uses.
     pub offers: &'a [Option<Result<Offer<'a>, RegistryError>>],
     /// What is remembered of earlier looks.
@@ -99,8 +101,8 @@ impl<'a> Desk<'a> {
         };
         let fresh = self.ports.applications.fresh(&application.id).await.map_err(unavailable)?;
         let matching = fresh.filter(|fresh| self.policy.matches(&fresh.id, &fresh.labels));
-        Ok(matching
-            .map(|application| Finding { images: discover::find(self.policy, &application, self.older), application }))
+        let find = |application: &Application| discover::find(self.policy, application, self.older, self.sets);
+        Ok(matching.map(|application| Finding { images: find(&application), application }))
     }
 
     async fn decide(&self, finding: &Finding) -> Vec<Draft<'a>> {

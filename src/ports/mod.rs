@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::model::{
-    Application, ApplicationId, ApplicationPlan, Candidate, Cloud, Listing, Platform, Policy, Reason, Repository,
-    SecretRef, Tag,
+    Application, ApplicationId, ApplicationPlan, ApplicationSet, Candidate, Cloud, Listing, Platform, Policy, Reason,
+    Repository, SecretRef, Tag,
 };
 
 /// The world, as one policy sees it.
@@ -51,6 +51,8 @@ pub struct Inventory {
     pub applications: Vec<Arc<Application>>,
     /// Those that could not, with the cause.
     pub unreadable: Vec<(ApplicationId, String)>,
+    /// The ApplicationSets that made some of them.
+    pub sets: ApplicationSets,
 }
 
 impl Inventory {
@@ -60,6 +62,9 @@ impl Inventory {
         readable.chain(self.unreadable.iter().map(|(id, _)| id.name.as_str()))
     }
 }
+
+/// ApplicationSets of a namespace by name, each as it is or why it could not be read.
+pub type ApplicationSets = std::collections::BTreeMap<String, Result<ApplicationSet, String>>;
 
 /// Policies.
 #[async_trait]

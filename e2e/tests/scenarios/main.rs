@@ -12,6 +12,7 @@
 mod bad_input;
 mod faults;
 mod harness;
+mod owners;
 mod people;
 mod policy;
 mod ports;

@@ -1,5 +1,6 @@
 //! Applications in a cluster: read from a watch, written by JSON Patch.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -8,30 +9,41 @@ use kube::core::ApiResource;
 use kube::{Client, ResourceExt};
 
 use super::index::ApplicationIndex;
+use super::sets::ApplicationSetReader;
 use super::{code, json_patch, words};
 use crate::api;
 use crate::lower;
 use crate::model::{Application, ApplicationId, ApplicationPlan};
-use crate::ports::{Applications, ApplicationsError, Inventory, WriteError};
+use crate::ports::{ApplicationSets, Applications, ApplicationsError, Inventory, WriteError};
 
 /// Applications in a cluster.
 #[derive(Clone)]
 pub struct KubernetesApplications {
     client: Client,
     index: Arc<ApplicationIndex>,
+    sets: Arc<ApplicationSetReader>,
 }
 
 impl KubernetesApplications {
     /// Applications that `index` watches, written through `client`.
-    pub const fn new(client: Client, index: Arc<ApplicationIndex>) -> Self {
-        Self { client, index }
+    pub fn new(client: Client, index: Arc<ApplicationIndex>) -> Self {
+        let sets = Arc::new(ApplicationSetReader::new(client.clone()));
+        Self { client, index, sets }
     }
 }
 
 #[async_trait]
 impl Applications for KubernetesApplications {
     async fn list(&self, namespace: &str) -> Result<Inventory, ApplicationsError> {
-        self.index.inventory(namespace).await
+        let mut inventory = self.index.inventory(namespace).await?;
+        let owners: BTreeSet<&String> =
+            inventory.applications.iter().filter_map(|application| application.owner.as_ref()).collect();
+        let mut sets = ApplicationSets::new();
+        for owner in owners {
+            sets.insert(owner.clone(), self.sets.read(namespace, owner).await);
+        }
+        inventory.sets = sets;
+        Ok(inventory)
     }
 
     async fn fresh(&self, id: &ApplicationId) -> Result<Option<Arc<Application>>, ApplicationsError> {

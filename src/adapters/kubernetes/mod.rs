@@ -6,6 +6,7 @@ mod index;
 mod patch;
 mod policies;
 mod secrets;
+mod sets;
 mod status;
 mod touch;
 

@@ -10,7 +10,7 @@ use crate::adapters::kubernetes::json_patch;
 use crate::api;
 use crate::lower;
 use crate::model::{Application, ApplicationId, ApplicationPlan, Guard};
-use crate::ports::{Applications, ApplicationsError, Inventory, WriteError};
+use crate::ports::{ApplicationSets, Applications, ApplicationsError, Inventory, WriteError};
 
 type Intruder = Box<dyn FnMut(&mut Value) + Send>;
 
@@ -23,6 +23,7 @@ pub struct MemoryApplications {
 #[derive(Default)]
 struct State {
     objects: BTreeMap<ApplicationId, Value>,
+    sets: ApplicationSets,
     version: u64,
     writes: usize,
     intruder: Option<Intruder>,
@@ -44,6 +45,15 @@ impl MemoryApplications {
         );
         object["metadata"]["uid"] = Value::String(uid);
         state.store(id, object);
+    }
+
+    /// The ApplicationSet `name`, as it is or why it cannot be read.
+    pub fn put_set(&self, name: &str, set: Result<Value, String>) {
+        let set = set.and_then(|set| {
+            let set: Result<api::ApplicationSet, _> = serde_json::from_value(set);
+            set.map(|set| lower::application_set(&set)).map_err(|error| error.to_string())
+        });
+        self.state().sets.insert(name.to_owned(), set);
     }
 
     /// Takes an object away.
@@ -96,7 +106,7 @@ impl Applications for MemoryApplications {
             let (what, cause) = ("the Applications".to_owned(), "the server is away".to_owned());
             return Err(ApplicationsError::Unavailable { what, cause });
         }
-        let mut inventory = Inventory::default();
+        let mut inventory = Inventory { sets: self.state().sets.clone(), ..Inventory::default() };
         let mut state = self.state();
         let State { objects, lag, .. } = &mut *state;
         for (id, object) in objects.iter().filter(|(id, _)| id.namespace == namespace) {
