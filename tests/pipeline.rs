@@ -166,7 +166,7 @@ async fn a_version_that_a_person_took_back_stays_back_until_something_newer() {
         assert_eq!((report.images[0].reason, world.at("app", TAG)), (Reason::RolledBackByHand, json!("1.0.0")));
         assert_eq!(report.images[0].held_back.as_ref().map(|held| held.0.as_str()), Some("1.0.2"));
     }
-    assert_eq!(world.ready().0, "True");
+    assert_eq!((world.ready().0.as_str(), world.ready().1.as_str()), ("True", "RolledBackByHand"));
     world.push(APP, "1.0.3", "2026-04-01T00:00:00Z");
     world.look().await;
     assert_eq!(world.at("app", TAG), json!("1.0.3"));

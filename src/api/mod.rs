@@ -30,6 +30,8 @@ pub use target::{
 
 /// The API group of our own resources.
 pub const GROUP: &str = "fairlead.dev";
+/// The annotation, of a policy or an Application, whose new value lifts what holds images back.
+pub const RESUME: &str = "fairlead.dev/resume";
 /// The name under which we write: field manager, event source.
 pub const FIELD_MANAGER: &str = "fairlead";
 /// The annotation whose change asks for a look at a policy now.

@@ -31,6 +31,9 @@ pub struct ImageUpdatePolicyStatus {
     /// One entry an Application and image, the interesting ones first, at most 200.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<ImageStatus>,
+    /// The value of the annotation `fairlead.dev/resume` that was acted on last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumed: Option<String>,
     /// What Fairlead remembers from look to look of the places that it wrote.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remembered: Vec<RememberedPlace>,
@@ -53,6 +56,9 @@ pub struct RememberedPlace {
     /// A version that a person took back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_back: Option<HeldBack>,
+    /// The value of `fairlead.dev/resume` on the Application that was acted on last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumed: Option<String>,
 }
 
 /// Which digests of an image Fairlead knows.

@@ -349,6 +349,7 @@ mod tests {
             written: None,
             held_back: None,
             until: None,
+            resumed: None,
         };
         let report = Report {
             policy: PolicyId::new("argocd", "flask-app"),

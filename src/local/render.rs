@@ -172,6 +172,7 @@ mod tests {
             written: None,
             held_back: None,
             until: None,
+            resumed: None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! An Argo CD Application → model.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, OwnerReference};
 use serde_json::Value;
 
 use crate::api;
@@ -9,6 +9,10 @@ use crate::model::{
 };
 
 const SKIP_RECONCILE: &str = "argocd.argoproj.io/skip-reconcile";
+const TRACKING_ID: &str = "argocd.argoproj.io/tracking-id";
+const INSTANCE: &str = "app.kubernetes.io/instance";
+/// The fields that hold sources, as managed fields name them.
+const SOURCES: [&str; 3] = ["f:source", "f:sources", "f:sourceHydrator"];
 
 /// What an Application means for images. Total: what is missing is empty.
 pub fn application(object: &api::Application) -> Application {
@@ -23,6 +27,12 @@ pub fn application(object: &api::Application) -> Application {
         deleting: metadata.deletion_timestamp.is_some(),
         skipped: annotation(SKIP_RECONCILE).is_some_and(|value| value == "true"),
         owner: owner(object),
+        tracked_by: annotation(TRACKING_ID)
+            .and_then(|id| id.split(':').next())
+            .or_else(|| metadata.labels.as_ref()?.get(INSTANCE).map(String::as_str))
+            .map(ToOwned::to_owned),
+        edited_by: edited_by(object),
+        resume: annotation(api::RESUME).cloned(),
         sources: sources(object),
         live_images: object
             .status
@@ -38,6 +48,17 @@ fn owner(object: &api::Application) -> Option<String> {
     let mut owners = object.metadata.owner_references.iter().flatten();
     let controls = |owner: &&OwnerReference| owner.kind == "ApplicationSet" && owner.controller == Some(true);
     owners.find(controls).map(|owner| owner.name.clone())
+}
+
+/// The field manager of the newest change that touched a source.
+fn edited_by(object: &api::Application) -> Option<String> {
+    let touches = |entry: &&ManagedFieldsEntry| {
+        let spec = entry.fields_v1.as_ref().and_then(|fields| fields.0.get("f:spec"));
+        let ours = entry.manager.as_deref() == Some(api::FIELD_MANAGER);
+        !ours && spec.is_some_and(|spec| SOURCES.iter().any(|field| spec.get(field).is_some()))
+    };
+    let entries = object.metadata.managed_fields.iter().flatten().filter(touches);
+    entries.max_by_key(|entry| entry.time.as_ref().map(|time| time.0)).and_then(|entry| entry.manager.clone())
 }
 
 /// The hydrator alone counts where it is set, then `sources` where there are any, then `source` (Argo CD, sources and types).

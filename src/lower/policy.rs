@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector as LabelSelect
 use super::{Dialect, duration, rule, schedule};
 use crate::api::{
     ApplicationSelector, HelmTargetSpec, HelmValuesTargetSpec, ImageSpec, ImageUpdatePolicy, ImageUpdatePolicySpec,
-    PluginTargetSpec, RuleSpec, SourceSelectorSpec, TargetSpec, WriteBackMethod,
+    PluginTargetSpec, RESUME, RuleSpec, SourceSelectorSpec, TargetSpec, WriteBackMethod,
 };
 use crate::model::{
     ApplicationMatcher, Glob, HelmTarget, Image, ImageReference, Keys, LabelSelector, Pointer, Policy, PolicyId,
@@ -62,6 +62,7 @@ pub fn policy(object: &ImageUpdatePolicy) -> Lowered {
         applications,
         images,
         schedule: schedule.flatten(),
+        resume: metadata.annotations.as_ref().and_then(|annotations| annotations.get(RESUME)).cloned(),
     });
     Lowered { id, generation, policy, problems: problems.0 }
 }

@@ -21,6 +21,12 @@ pub struct Application {
     pub skipped: bool,
     /// The ApplicationSet that made it, and may set it back.
     pub owner: Option<String>,
+    /// What manages the object itself, by the tracking that Argo CD puts on it.
+    pub tracked_by: Option<String>,
+    /// The field manager that changed its sources last, other than Fairlead.
+    pub edited_by: Option<String>,
+    /// The value of `fairlead.dev/resume`: a new one lifts what holds its images back.
+    pub resume: Option<String>,
     /// Where its manifests come from.
     pub sources: Sources,
     /// Images of live Pods, as Argo CD reports them; old and new side by side in a rollout. A hint, never the truth.

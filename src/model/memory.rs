@@ -13,6 +13,8 @@ pub struct Memory {
     pub places: BTreeMap<Mark, Remembered>,
     /// Which digests are known, by title and repository of the image; for rules with a minimum age.
     pub watches: BTreeMap<(String, String), Watch>,
+    /// The value of `fairlead.dev/resume` on the policy that was acted on last.
+    pub resumed: Option<String>,
 }
 
 /// A place in an Application, told from all others: another object of the same name, another repository in the same place, and
@@ -32,6 +34,8 @@ pub struct Remembered {
     pub written: Option<String>,
     /// A version that a person took back, and when that was noticed.
     pub held_back: Option<(String, Timestamp)>,
+    /// The value of `fairlead.dev/resume` on the Application that was acted on last.
+    pub resumed: Option<String>,
 }
 
 /// Which digests of an image are known.

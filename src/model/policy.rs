@@ -28,6 +28,8 @@ pub struct Policy {
     pub images: Vec<Image>,
     /// When changes may be written; `None`: always.
     pub schedule: Option<Schedule>,
+    /// The value of `fairlead.dev/resume`: a new one lifts what holds images back.
+    pub resume: Option<String>,
 }
 
 /// One image of a policy.
@@ -167,6 +169,12 @@ impl Policy {
     pub fn matches(&self, application: &ApplicationId, labels: &BTreeMap<String, String>) -> bool {
         application.namespace == self.id.namespace
             && self.applications.iter().any(|matcher| matcher.matches(&application.name, labels))
+    }
+
+    /// Whether the value of `fairlead.dev/resume` speaks of an image: `application/image` names one, anything else means all.
+    pub fn resumes(&self, application: &str, image: &str) -> bool {
+        let named = self.resume.as_deref().and_then(|text| text.split_whitespace().next()?.split_once('/'));
+        self.resume.is_some() && named.is_none_or(|named| named == (application, image))
     }
 
     /// Whether this policy goes before `other` where both claim one place: older first, then by name.

@@ -58,6 +58,8 @@ pub struct ImageReport {
     pub held_back: Option<(String, Timestamp)>,
     /// When a hold ends, where that is known.
     pub until: Option<Timestamp>,
+    /// The value of `fairlead.dev/resume` on the Application that was acted on last.
+    pub resumed: Option<String>,
 }
 
 /// How an image fares.

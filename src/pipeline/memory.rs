@@ -7,7 +7,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest as _, Sha256};
 
-use crate::model::{Application, Digest, ImageReport, Known, Mark, Memory, Remembered, Report, Repository, Watch};
+use crate::model::{
+    Application, Digest, ImageReport, Known, Mark, Memory, Policy, Remembered, Report, Repository, Watch,
+};
 
 /// Known digests that have reached the minimum age, at most for one image.
 const MAXIMUM_OLD: usize = 2000;
@@ -22,6 +24,25 @@ pub(super) fn mark(application: &Application, repository: &Repository, place: &s
     Mark { application: application.id.name.clone(), place }
 }
 
+/// What is remembered of a place, without what holds it back where a person asks to go on: by a new value of `fairlead.dev/resume` on
+/// the policy or the Application. Each value acts once.
+pub(super) fn resumed(
+    memory: &Memory,
+    mark: &Mark,
+    policy: &Policy,
+    application: &Application,
+    title: &str,
+) -> Remembered {
+    let remembered = memory.places.get(mark).cloned().unwrap_or_default();
+    let by_policy = policy.resume != memory.resumed && policy.resumes(&application.id.name, title);
+    let by_application = application.resume.is_some() && application.resume != remembered.resumed;
+    let resumed = application.resume.clone().or_else(|| remembered.resumed.clone());
+    if by_policy || by_application {
+        return Remembered { resumed, ..Remembered::default() };
+    }
+    Remembered { resumed, ..remembered }
+}
+
 /// What to remember of a look.
 pub fn memory_of(report: &Report) -> Memory {
     report.memory.clone()
@@ -33,7 +54,8 @@ pub(super) fn after(before: &Memory, images: &[ImageReport], exists: impl Fn(&st
     memory.places.retain(|mark, _| exists(&mark.application));
     for image in images {
         let Some(mark) = &image.mark else { continue };
-        let remembered = Remembered { written: image.written.clone(), held_back: image.held_back.clone() };
+        let (written, held_back) = (image.written.clone(), image.held_back.clone());
+        let remembered = Remembered { written, held_back, resumed: image.resumed.clone() };
         if remembered == Remembered::default() {
             memory.places.remove(mark);
         } else {

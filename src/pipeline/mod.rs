@@ -13,6 +13,7 @@ mod memory;
 mod place;
 mod plugin;
 mod status;
+mod undone;
 mod values;
 mod write;
 
@@ -73,6 +74,7 @@ pub async fn reconcile(ports: Ports<'_>, lowered: &Lowered, memory: &Memory, fre
     let desk = Desk { ports, policy, older: &older, sets: &inventory.sets, offers: &offers, memory };
     report.images = write_all(desk, found).await;
     report.memory = memory::after(memory, &report.images, |name| inventory.names().any(|known| known == name));
+    report.memory.resumed = policy.resume.clone().or(report.memory.resumed);
     for (image, offer) in policy.images.iter().zip(&offers) {
         let Some(Ok(offer)) = offer else { continue };
         let key = (image.title.clone(), image.reference.repository.to_string());

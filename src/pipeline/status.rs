@@ -83,6 +83,7 @@ pub fn status(report: &Report, previous: Option<&ImageUpdatePolicyStatus>) -> Im
         last_update_time: last_update,
         next_check_time: Some(Time(report.next_check)),
         images,
+        resumed: report.memory.resumed.clone(),
         remembered: remembered_places(&report.memory),
         watched: watched_images(&report.memory),
     }
@@ -105,7 +106,7 @@ pub fn remembered(status: &ImageUpdatePolicyStatus) -> Memory {
     let place = |place: &RememberedPlace| {
         let mark = Mark { application: place.application.clone(), place: place.mark.clone() };
         let held_back = place.held_back.as_ref().map(|held| (held.version.clone(), held.since.0));
-        (mark, Remembered { written: place.written.clone(), held_back })
+        (mark, Remembered { written: place.written.clone(), held_back, resumed: place.resumed.clone() })
     };
     let watch = |watch: &WatchedImage| {
         let old = watch.old.as_bytes().chunks(SHORT_DIGEST).map(|short| String::from_utf8_lossy(short).into_owned());
@@ -116,6 +117,7 @@ pub fn remembered(status: &ImageUpdatePolicyStatus) -> Memory {
     Memory {
         places: status.remembered.iter().map(place).collect(),
         watches: status.watched.iter().map(watch).collect(),
+        resumed: status.resumed.clone(),
     }
 }
 
@@ -127,6 +129,7 @@ fn remembered_places(memory: &Memory) -> Vec<RememberedPlace> {
         application: mark.application.clone(),
         mark: mark.place.clone(),
         written: remembered.written.clone(),
+        resumed: remembered.resumed.clone(),
         held_back: remembered
             .held_back
             .as_ref()

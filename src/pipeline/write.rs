@@ -7,6 +7,7 @@ use super::choose::{self, Offer};
 use super::discover::{self, Finding, Use};
 use super::memory;
 use super::place::{self, Version};
+use super::undone;
 use crate::model::{
     Application, ApplicationPlan, Choice, Decision, Edit, Guard, Image, ImageReport, Mark, Memory, Outcome, Pin,
     Pointer, Policy, Problem, Reason, Remembered, Source,
@@ -115,8 +116,11 @@ impl<'a> Desk<'a> {
                 (Err(problem), _) => draft.refused(problem),
                 (Ok(used), offer) => {
                     let mark = memory::mark(&finding.application, &image.reference.repository, &used.place.to_string());
-                    let remembered = self.memory.places.get(&mark).cloned().unwrap_or_default();
-                    self.draft(draft.using(used, mark, &remembered), offer.as_ref(), used, &remembered).await
+                    let application = &finding.application;
+                    let remembered = memory::resumed(self.memory, &mark, self.policy, application, &image.title);
+                    self.draft(draft.using(used, mark, &remembered), offer.as_ref(), used, &remembered)
+                        .await
+                        .naming(application)
                 }
             };
             drafts.push(draft);
@@ -214,6 +218,7 @@ impl<'a> Draft<'a> {
             written: None,
             held_back: None,
             until: None,
+            resumed: None,
         };
         Self { image, used: None, choice: None, newly_held: false, report }
     }
@@ -222,6 +227,7 @@ impl<'a> Draft<'a> {
         self.report.mark = Some(mark);
         self.report.written.clone_from(&remembered.written);
         self.report.held_back.clone_from(&remembered.held_back);
+        self.report.resumed.clone_from(&remembered.resumed);
         self.report.current = used.current().map(ToString::to_string);
         self.report.destination = Some(used.place.to_string());
         self.used = Some(used.clone());
@@ -288,6 +294,14 @@ impl<'a> Draft<'a> {
         }
         if let Some(note) = &decision.note {
             report.message = format!("{}; {note}", report.message);
+        }
+        self
+    }
+
+    /// Says who took a version back where that is no person.
+    fn naming(mut self, application: &Application) -> Self {
+        if self.report.reason == Reason::RolledBackByHand {
+            self.report.message.extend(undone::suspect(application).map(|suspect| format!("; {suspect}")));
         }
         self
     }

@@ -149,6 +149,12 @@ impl World {
         self.memory = self.status.as_ref().map(pipeline::remembered).unwrap_or_default();
     }
 
+    /// Puts an annotation on the policy.
+    pub fn annotate(&mut self, key: &str, value: &str) {
+        let annotations = self.policies[0].metadata.annotations.get_or_insert_default();
+        annotations.insert(key.to_owned(), value.to_owned());
+    }
+
     /// The value at a JSON pointer of an Application.
     pub fn at(&self, name: &str, pointer: &str) -> Value {
         let object = self.applications.object(&ApplicationId::new("argocd", name)).unwrap();

@@ -9,7 +9,7 @@ use kube::core::DeserializeGuard;
 use kube::runtime::reflector::Store;
 use kube::{Resource, ResourceExt};
 
-use crate::api::ImageUpdatePolicy;
+use crate::api::{ImageUpdatePolicy, RESUME};
 use crate::lower::{self, Lowered};
 use crate::model::{Policy, PolicyId, Problem, Reason};
 use crate::ports::Policies;
@@ -39,7 +39,9 @@ impl PolicyIndex {
     /// What a policy means; lowered anew only when its specification or creation differs.
     pub fn lowered(&self, object: &PolicyObject) -> Arc<Lowered> {
         let id = id_of(object);
-        let version = format!("{}/{}", object.uid().unwrap_or_default(), object.meta_generation());
+        // An annotation leaves the generation as it is.
+        let resume = object.annotations().get(RESUME).map_or("", String::as_str);
+        let version = format!("{}/{}/{resume}", object.uid().unwrap_or_default(), object.meta_generation());
         let mut lowered = self.lowered.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, known)) = lowered.get(&id).filter(|(known, _)| *known == version) {
             return known.clone();

@@ -24,9 +24,16 @@ pub async fn publish_status(
     // A merge patch keeps what it does not name, so the fields that a status may lack are named.
     let mut value = serde_json::to_value(status).map_err(|error| error.to_string())?;
     if let Some(fields) = value.as_object_mut() {
-        for optional in
-            ["summary", "lastCheckTime", "lastUpdateTime", "nextCheckTime", "images", "remembered", "watched"]
-        {
+        for optional in [
+            "summary",
+            "lastCheckTime",
+            "lastUpdateTime",
+            "nextCheckTime",
+            "images",
+            "resumed",
+            "remembered",
+            "watched",
+        ] {
             fields.entry(optional).or_insert(serde_json::Value::Null);
         }
     }
