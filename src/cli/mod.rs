@@ -3,6 +3,7 @@
 mod completions;
 mod crd;
 mod demo;
+mod explain;
 mod reconcile;
 mod registries;
 mod run;
@@ -31,6 +32,8 @@ enum Command {
     Demo(demo::Args),
     /// Act on a folder of manifests instead of a cluster
     Reconcile(reconcile::Args),
+    /// Tell why an Application holds the versions that it holds, and what would happen next
+    Explain(explain::Args),
     /// Choose among the tags of a list, offline, and say why for each
     Select(select::Args),
     /// Ask a registry about an image, and say how it went: where, with whose login, what would be chosen
@@ -56,6 +59,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Run(args) => runtime.block_on(run::run(args)),
         Command::Demo(args) => runtime.block_on(demo::run(args)),
         Command::Reconcile(args) => runtime.block_on(reconcile::run(args)),
+        Command::Explain(args) => runtime.block_on(explain::run(args)),
         Command::Select(args) => select::run(&args),
         Command::Test(args) => runtime.block_on(test::run(args)),
         Command::Crd(args) => crd::run(&args),

@@ -12,7 +12,7 @@ use super::keys::version;
 use super::memory;
 use crate::model::{
     Candidate, Choice, Closed, Current, Decision, Details, Image, Listing, Memory, Outcome, Problem, Reason,
-    Remembered, Situation, Strategy, Tag, Watch,
+    Remembered, Situation, Strategy, Tag, Verdict, Watch,
 };
 use crate::ports::{Ports, Question, RegistryError};
 use crate::select;
@@ -102,6 +102,20 @@ impl<'a> Offer<'a> {
             decided.ok_or_else(|| RegistryError::new(Reason::UnreadableAnswer, "no version to decide on"))?;
         let decision = if followed { hold_digest(decision, held_back.as_ref()) } else { decision };
         Ok(Decided { decision, held_back })
+    }
+
+    /// Why each candidate wins or loses where `current` is in place.
+    pub async fn verdicts(
+        &self,
+        ports: Ports<'_>,
+        current: Option<Current>,
+        held_back: Option<&str>,
+    ) -> Result<Vec<Verdict>, RegistryError> {
+        let taken_back = held_back.and_then(|text| version(text)?.tag);
+        let situation = Situation { now: self.now, current, taken_back, closed: self.closed.clone() };
+        self.ask(ports, &situation).await?;
+        let state = self.state.lock().await;
+        Ok(select::verdicts(&self.image.rule, &state.listing, &situation))
     }
 
     /// The version that a person took back: remembered as such, and not put in place since; or written by us, and replaced by

@@ -6,6 +6,7 @@
 mod choose;
 mod discover;
 mod events;
+mod explain;
 mod helm;
 mod keys;
 mod kustomize;
@@ -26,6 +27,7 @@ use jiff::Timestamp;
 
 pub use crate::model::Memory;
 pub use events::{Event, EventObject, events};
+pub use explain::{Explanation, ImageExplanation, explain};
 pub use memory::memory_of;
 pub use status::{ready, remembered, same_but_time, status};
 

@@ -117,6 +117,20 @@ impl World {
         self.registry.push(&repository_of(repository), tag.parse().unwrap(), Details::Known(known));
     }
 
+    /// What would happen to an Application at the next look, and why.
+    pub async fn explain(&self, application: &str, tag: Option<&str>) -> Option<pipeline::Explanation> {
+        let lowered = lower::policy(&self.policies[0]);
+        let policies = MemoryPolicies(lowered.policy.clone().map(Arc::new).into_iter().collect());
+        let ports = Ports {
+            applications: &self.applications,
+            policies: &policies,
+            registry: &self.registry,
+            clock: &self.clock,
+        };
+        let tag = tag.map(|tag| tag.parse().unwrap());
+        pipeline::explain(ports, &lowered, &self.memory, &ApplicationId::new("argocd", application), tag.as_ref()).await
+    }
+
     /// Looks at the policy once, as the controller does: the memory of the next look is what the status keeps.
     pub async fn look(&mut self) -> Report {
         let lowered: Vec<lower::Lowered> = self.policies.iter().map(lower::policy).collect();

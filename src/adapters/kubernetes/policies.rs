@@ -5,9 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use futures::FutureExt;
+use kube::api::{Api, ListParams};
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::Store;
-use kube::{Resource, ResourceExt};
+use kube::{Client, Resource, ResourceExt};
+
+use super::words;
 
 use crate::api::{ImageUpdatePolicy, RESUME};
 use crate::lower::{self, Lowered};
@@ -78,6 +81,17 @@ impl Policies for PolicyIndex {
         });
         ours.filter_map(|object| self.lowered(object).policy.clone()).map(Arc::new).collect()
     }
+}
+
+/// The policies of a namespace, asked for once.
+///
+/// # Errors
+/// A sentence when they cannot be listed.
+pub async fn list_policies(client: &Client, namespace: &str) -> Result<Vec<ImageUpdatePolicy>, String> {
+    let api: Api<ImageUpdatePolicy> = Api::namespaced(client.clone(), namespace);
+    let list = api.list(&ListParams::default()).await;
+    list.map(|list| list.items)
+        .map_err(|error| format!("cannot list the policies of namespace `{namespace}`: {}", words(&error)))
 }
 
 /// Namespace and name of a policy.
