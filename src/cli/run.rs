@@ -14,11 +14,13 @@ use super::fail;
 use super::registries::RegistriesArgs;
 use crate::adapters::clock::SystemClock;
 use crate::adapters::deadline::Deadline;
+use crate::adapters::identity::{CloudIdentities, IdentitySettings};
 use crate::adapters::kubernetes::{Clients, KubernetesSecrets};
 use crate::adapters::oci::{RegistryClient, RegistrySettings};
 use crate::adapters::webhooks::{WebhookSecrets, WebhookServer};
 use crate::controller::Controllers;
 use crate::lower::push_event::Source;
+use crate::ports::Registry;
 use crate::telemetry::{LogFormat, Metrics, serve, start_logs};
 
 /// How long a registry may take for one question, all pages and details together.
@@ -79,23 +81,7 @@ async fn try_run(args: Args) -> Result<(), String> {
     start_logs(format, args.filter.as_deref())?;
     let clients = Clients::infer().await.map_err(|error| with_causes(&error))?;
     let metrics = Arc::new(Metrics::new().map_err(|error| error.to_string())?);
-    let settings = RegistrySettings { plain_http: args.plain_http.clone(), ..RegistrySettings::default() };
-    let secrets = Arc::new(KubernetesSecrets::new(clients.calls.clone()));
-    let registry = RegistryClient::observed(settings, secrets, Arc::new(SystemClock), metrics.clone());
-    let registry = Arc::new(registry.map_err(|error| with_causes(&error))?);
-    let configured = args.registries.read()?;
-    registry.configure(configured.configuration.clone());
-    let told = metrics.clone();
-    tokio::spawn(configured.follow(registry.clone(), move |news| {
-        told.registries_configuration(news.is_ok());
-        match news {
-            Ok(()) => tracing::info!("the registries configuration has changed and is in force"),
-            Err(problems) => {
-                tracing::error!(problems, "the registries configuration is broken; the last good one stays in force");
-            }
-        }
-    }));
-    let registry = Arc::new(Deadline::new(registry, QUESTION_LIMIT));
+    let registry = registry(&args, &clients, &metrics)?;
     let controllers = Controllers::new(clients, &args.namespaces, registry, metrics.clone());
     let stop = CancellationToken::new();
     let webhooks = webhooks(&args, &controllers, &metrics, stop.clone()).await?;
@@ -117,6 +103,30 @@ async fn try_run(args: Args) -> Result<(), String> {
     tokio::try_join!(serving, controlling, webhooks)?;
     tracing::info!("fairlead has stopped");
     Ok(())
+}
+
+/// The client for registries, with the administrator's configuration, which it follows, and the identity of this process.
+fn registry(args: &Args, clients: &Clients, metrics: &Arc<Metrics>) -> Result<Arc<dyn Registry>, String> {
+    let settings = RegistrySettings { plain_http: args.plain_http.clone(), ..RegistrySettings::default() };
+    let secrets = Arc::new(KubernetesSecrets::new(clients.calls.clone()));
+    let clock = Arc::new(SystemClock);
+    let identities = CloudIdentities::new(IdentitySettings::from_environment(), clock.clone());
+    let identities = Arc::new(identities.map_err(|error| with_causes(&error))?);
+    let registry = RegistryClient::observed(settings, secrets, clock, metrics.clone());
+    let registry = Arc::new(registry.map_err(|error| with_causes(&error))?.with_cloud_logins(identities));
+    let configured = args.registries.read()?;
+    registry.configure(configured.configuration.clone());
+    let told = metrics.clone();
+    tokio::spawn(configured.follow(registry.clone(), move |news| {
+        told.registries_configuration(news.is_ok());
+        match news {
+            Ok(()) => tracing::info!("the registries configuration has changed and is in force"),
+            Err(problems) => {
+                tracing::error!(problems, "the registries configuration is broken; the last good one stays in force");
+            }
+        }
+    }));
+    Ok(Arc::new(Deadline::new(registry, QUESTION_LIMIT)))
 }
 
 /// The server for webhooks, listening already, to be run; one that only ends where none is wanted.

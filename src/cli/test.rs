@@ -15,6 +15,7 @@ use super::registries::RegistriesArgs;
 use super::select::at_option;
 use super::{fail, print};
 use crate::adapters::clock::SystemClock;
+use crate::adapters::identity::{CloudIdentities, IdentitySettings};
 use crate::adapters::kubernetes::{Clients, KubernetesSecrets};
 use crate::adapters::oci::{Approach, RegistryClient, RegistrySettings, RequestKind, RequestObserver, RequestOutcome};
 use crate::api::{AllowTags, RuleSpec, StrategySpec};
@@ -133,7 +134,9 @@ fn client(args: &Args, source: Option<CredentialSource>) -> Result<(RegistryClie
     let settings = RegistrySettings { plain_http: args.plain_http.clone(), ..RegistrySettings::default() };
     let (secrets, counter) = (Arc::new(LazySecrets::default()), Arc::new(Counter::default()));
     let client = RegistryClient::observed(settings, secrets, Arc::new(SystemClock), Arc::<Counter>::clone(&counter));
-    let client = client.map_err(|error| error.to_string())?;
+    let identities = CloudIdentities::new(IdentitySettings::from_environment(), Arc::new(SystemClock));
+    let identities = Arc::new(identities.map_err(|error| error.to_string())?);
+    let client = client.map_err(|error| error.to_string())?.with_cloud_logins(identities);
     client.configure(configuration);
     Ok((client, counter))
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::adapters::directory::{Change, Directory, Mode, PolicyManifest, Survey};
+use crate::adapters::identity::{CloudIdentities, IdentitySettings};
 use crate::adapters::oci::{RegistryClient, RegistrySettings, SetUpError};
 use crate::lower;
 use crate::model::{PolicyId, Problem, Reason, Report, Severity, State};
@@ -115,7 +116,8 @@ pub fn registry(
     clock: Arc<dyn Clock>,
 ) -> Result<Arc<RegistryClient>, SetUpError> {
     let settings = RegistrySettings { plain_http, ..RegistrySettings::default() };
-    Ok(Arc::new(RegistryClient::new(settings, secrets, clock)?))
+    let identities = Arc::new(CloudIdentities::new(IdentitySettings::from_environment(), clock.clone())?);
+    Ok(Arc::new(RegistryClient::new(settings, secrets, clock)?.with_cloud_logins(identities)))
 }
 
 /// Writes to the terminal; colours are left out where there is none.

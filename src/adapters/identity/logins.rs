@@ -10,6 +10,7 @@ use super::http::{Failure, Http};
 use super::secret::Secret;
 use super::settings::IdentitySettings;
 use super::{aws, azure, google};
+use crate::adapters::oci::SetUpError;
 use crate::model::Cloud;
 use crate::ports::{Clock, CloudLogin, CloudLoginError, CloudLogins};
 
@@ -35,11 +36,6 @@ pub struct CloudIdentities {
     clock: Arc<dyn Clock>,
     kept: Cache<(Cloud, String), Arc<Slot>>,
 }
-
-/// Why logins cannot be made at all.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot set up TLS for the token services of clouds")]
-pub struct SetUpError(#[source] reqwest::Error);
 
 /// What the clouds' own steps have in hand.
 pub(super) struct Source {
@@ -74,7 +70,7 @@ impl CloudIdentities {
     /// TLS cannot be set up.
     pub fn new(settings: IdentitySettings, clock: Arc<dyn Clock>) -> Result<Self, SetUpError> {
         crate::adapters::oci::install_tls_provider();
-        let http = Http::new(settings.timeouts).map_err(SetUpError)?;
+        let http = Http::new(settings.timeouts)?;
         Ok(Self { source: Source { settings, http }, clock, kept: Cache::new(MAXIMUM_HOSTS) })
     }
 

@@ -22,5 +22,5 @@ mod logins;
 mod secret;
 mod settings;
 
-pub use logins::{CloudIdentities, SetUpError};
+pub use logins::CloudIdentities;
 pub use settings::{IdentityEndpoints, IdentitySettings, IdentityTimeouts};
