@@ -72,3 +72,25 @@ fn the_readme_stays_short() {
     let lines = fs::read_to_string(root().join("README.md")).expect("the README").lines().count();
     assert!(lines <= 150, "{lines} lines");
 }
+
+#[test]
+fn every_test_that_holds_an_invariant_is_there() {
+    let page = fs::read_to_string(root().join("docs/architecture.md")).expect("the page");
+    let words: Vec<&str> = page.lines().filter(|line| line.starts_with('|')).flat_map(|line| line.split('`')).collect();
+    let tests = |folder: &str| WalkDir::new(root().join(folder)).into_iter().filter_map(Result::ok);
+    let files = tests("tests").chain(tests("e2e/tests")).chain(tests("src")).filter(|file| file.file_type().is_file());
+    let all: String = files.filter_map(|file| fs::read_to_string(file.path()).ok()).collect();
+    let mut held = 0;
+    for word in words {
+        if word.starts_with("tests/") || word.starts_with("src/") {
+            assert!(root().join(word).exists(), "`{word}` is not there");
+            held += 1;
+        } else if word.contains('_')
+            && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+            && word.len() > 20
+        {
+            assert!(all.contains(&format!("fn {word}(")), "there is no test `{word}`");
+        }
+    }
+    assert!(held > 20, "{held}");
+}

@@ -315,6 +315,42 @@ async fn two_images_on_one_place_are_refused() {
 }
 
 #[tokio::test]
+async fn names_are_shared_by_images_of_one_repository_alone() {
+    let rule = |second: &str| {
+        format!(
+            "applications: [{{ name: app }}]\nimages:\n- {{ alias: a, image: registry.example/app, constraint: ~1.0, target: {{ helm: {{ name: name, tag: a.tag }} }} }}\n- {{ alias: b, image: {second}, target: {{ helm: {{ name: name, tag: b.tag }} }} }}"
+        )
+    };
+    let world = |second: &str| {
+        World::new(&rule(second))
+            .helm(
+                "app",
+                &[("a.tag", "1.0.0"), ("b.tag", "1.0.0")],
+                &["registry.example/app:1.0.0", "registry.example/side:1.0.0"],
+            )
+            .tags(APP, &["1.0.0", "1.0.2", "2.0.0"])
+            .tags("registry.example/side", &["1.0.0", "3.0.0"])
+    };
+    let mut shared = world("registry.example/app");
+    let report = shared.look().await;
+    assert_eq!(report.images.iter().map(|image| image.reason).collect::<Vec<_>>(), [Reason::Updated; 2]);
+    let mut clashing = world("registry.example/side");
+    let report = clashing.look().await;
+    assert_eq!(report.images.iter().map(|image| image.reason).collect::<Vec<_>>(), [Reason::TargetClaimedTwice; 2]);
+    assert_eq!(clashing.applications.writes(), 0);
+}
+
+#[tokio::test]
+async fn two_policies_for_one_entry_of_kustomize_are_noticed() {
+    let named = "applications: [{ name: app }]\nimages: [{ image: registry.example/app, target: { kustomize: { name: web } } }]";
+    let mut world = World::new(RULE)
+        .beside("older", "2026-01-01T00:00:00Z", named)
+        .kustomize("app", &["web=registry.example/app:1.0.0"], &["registry.example/app:1.0.0"])
+        .tags(APP, &["1.0.0", "1.0.2"]);
+    assert_eq!((world.look().await.images[0].reason, world.applications.writes()), (Reason::Conflict, 0));
+}
+
+#[tokio::test]
 async fn a_parameter_that_belongs_to_another_image_is_left_alone() {
     let mut world = World::new(RULE)
         .helm(

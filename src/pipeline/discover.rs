@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::place::{Held, Place};
+use super::place::{Claim, Held, Place};
 use crate::model::{Application, Current, HelmTarget, Image, ImageReference, Policy, Problem, Reason, Source};
 use crate::ports::{ApplicationSets, Inventory};
 
@@ -52,6 +52,11 @@ pub struct Use {
 }
 
 impl Use {
+    /// What `image` writes here.
+    fn claims(&self, image: &Image) -> Vec<Claim> {
+        self.place.claims(&self.source, image)
+    }
+
     /// The version at the destination; where it states none, the one that runs.
     pub fn current(&self) -> Option<&Current> {
         self.held.version.as_ref().or_else(|| self.live.first().filter(|_| self.live.len() == 1))
@@ -83,7 +88,11 @@ pub fn find(policy: &Policy, application: &Application, older: &[&Policy], sets:
     let claimed = claims_of(older, application);
     for found in &mut found {
         let Ok(used) = &found.place else { continue };
-        let taken = used.place.claims().into_iter().find_map(|claim| claimed.get(&claim).map(|owner| (claim, owner)));
+        let image = &policy.images[found.image];
+        let taken = used.claims(image).into_iter().find_map(|claim| {
+            let other = claimed.iter().find(|(other, _)| other.clashes(&claim));
+            other.map(|(_, owner)| (claim.place, owner.clone()))
+        });
         if let Some((claim, owner)) = taken {
             let message = format!("the older policy `{owner}` already writes `{claim}` of `{}`", application.id);
             let problem = Problem::new(Reason::Conflict, message)
@@ -122,26 +131,26 @@ fn set_back(application: &Application, used: &Use, sets: &ApplicationSets) -> Op
 }
 
 /// The images of the older policies in this Application, by what they write.
-fn claims_of(older: &[&Policy], application: &Application) -> BTreeMap<String, String> {
-    let mut claimed = BTreeMap::new();
-    for policy in older.iter().filter(|policy| policy.matches(&application.id, &application.labels)) {
-        for used in policy.images.iter().filter_map(|image| used(image, application).ok()) {
-            for claim in used.place.claims() {
-                claimed.entry(claim).or_insert_with(|| policy.id.name.clone());
-            }
-        }
-    }
-    claimed
+fn claims_of(older: &[&Policy], application: &Application) -> Vec<(Claim, String)> {
+    let matching = older.iter().filter(|policy| policy.matches(&application.id, &application.labels));
+    let images = matching.flat_map(|policy| policy.images.iter().map(|image| (image, policy.id.name.clone())));
+    let claims = images.filter_map(|(image, owner)| Some((used(image, application).ok()?.claims(image), owner)));
+    claims.flat_map(|(claims, owner)| claims.into_iter().map(move |claim| (claim, owner.clone()))).collect()
 }
 
 fn refuse_double_claims(policy: &Policy, application: &Application, found: &mut [Found]) {
-    let mut claimed: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    let mut claimed: Vec<(Claim, usize)> = Vec::new();
     for (position, found) in found.iter().enumerate() {
-        for claim in found.place.iter().flat_map(|used| used.place.claims()) {
-            claimed.entry(claim).or_default().push(position);
+        let claims = found.place.iter().flat_map(|used| used.claims(&policy.images[found.image]));
+        claimed.extend(claims.map(|claim| (claim, position)));
+    }
+    let mut doubled: BTreeMap<&str, BTreeSet<usize>> = BTreeMap::new();
+    for (index, (claim, position)) in claimed.iter().enumerate() {
+        for (_, other) in claimed[..index].iter().filter(|(other, _)| other.clashes(claim)) {
+            doubled.entry(&claim.place).or_default().extend([*other, *position]);
         }
     }
-    for (claim, positions) in claimed.into_iter().filter(|(_, positions)| positions.len() > 1) {
+    for (claim, positions) in doubled {
         let places: Vec<String> = positions
             .iter()
             .map(|&position| format!("spec.images[{}]", policy.images[found[position].image].index))

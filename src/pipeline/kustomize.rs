@@ -2,7 +2,7 @@
 //! before the first delimiter, which Argo CD's own merge compares, confuses registries with ports and entries with digests.
 
 use super::place::{Held, Version};
-use crate::model::{Current, Image, ImageReference, Kustomize, Node, Operation, Pointer, Source};
+use crate::model::{Current, Image, ImageReference, Kustomize, Node, Operation, Pointer, Repository, Source};
 
 struct Entry {
     /// The name in the manifests, as it is written, where it stands before a `=`.
@@ -38,6 +38,15 @@ fn entry(source: &Source, name: &ImageReference, image: &Image) -> Option<(usize
             .filter(|(_, _, entry)| image.target.is_none() && entry.new.repository == image.reference.repository);
         renamed.next().filter(|_| renamed.next().is_none())
     })
+}
+
+/// The repository of the image that the entry for `name` replaces, whatever its new name.
+pub(super) fn replaced(source: &Source, name: &ImageReference, image: &Image) -> Repository {
+    let found = entry(source, name, image).map(|(_, _, entry)| match &entry.old {
+        Some(old) => old.parse::<ImageReference>().map_or(entry.new.repository, |old| old.repository),
+        None => entry.new.repository,
+    });
+    found.unwrap_or_else(|| name.repository.clone())
 }
 
 /// What the entry for `name` holds.

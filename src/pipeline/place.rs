@@ -6,7 +6,7 @@ use super::keys::{self, Store};
 use super::{kustomize, values};
 use crate::model::{
     Application, Choice, Current, Digest, Edit, HelmTarget, Image, ImageReference, Keys, Node, Operation, Pin, Pointer,
-    Problem, Reason, Source, SourceKind, SourceSelector, Sources, Tag, Target,
+    Problem, Reason, Repository, Source, SourceKind, SourceSelector, Sources, Tag, Target,
 };
 
 /// The place that the version of one image is written to.
@@ -124,12 +124,39 @@ impl Place {
         }
     }
 
-    /// The names of what is written, for comparing with what others write.
-    pub fn claims(&self) -> Vec<String> {
+    /// What is written, for comparing with what others write.
+    pub fn claims(&self, source: &Source, image: &Image) -> Vec<Claim> {
+        let claim = |place: String, shared| Claim { place: format!("{}.{place}", self.source), shared };
         match self.slot.keys() {
-            Ok((store, keys)) => vec![format!("{}.{}", self.source, store.describe(keys.main()))],
-            Err(name) => vec![format!("{}.kustomize.images[{}]", self.source, name.repository)],
+            Ok((store, keys)) => {
+                let name = match keys {
+                    Keys::NameAndTag { name, tag: _ } => name.as_ref(),
+                    Keys::Spec(_) => None,
+                };
+                let name = name.map(|name| claim(store.describe(name), Some(image.reference.repository.clone())));
+                [claim(store.describe(keys.main()), None)].into_iter().chain(name).collect()
+            }
+            Err(name) => {
+                let entry = kustomize::replaced(source, name, image);
+                vec![claim(format!("kustomize.images[{entry}]"), None)]
+            }
         }
+    }
+}
+
+/// A value that an image writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// Where it stands, as people write it.
+    pub place: String,
+    /// The repository that is written there, where only that is: images of one repository may share it.
+    pub shared: Option<Repository>,
+}
+
+impl Claim {
+    /// Whether two claims would write different things to one place.
+    pub fn clashes(&self, other: &Self) -> bool {
+        self.place == other.place && (self.shared.is_none() || self.shared != other.shared)
     }
 }
 

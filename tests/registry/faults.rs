@@ -145,7 +145,7 @@ async fn a_registry_that_asks_for_a_long_wait_is_left_alone() {
     let error = world.digests(&format!("{}/other", server.host()), &["1.0"]).await.err();
     let error = error.expect("it is left alone");
     assert!(error.retry_after.is_some_and(|wait| wait > Duration::from_secs(9)));
-    assert!(error.to_string().contains("/other:1.0`: the registry asks to wait another "), "{error}");
+    assert!(error.to_string().contains("/other:1.0`: the registry asked to wait"), "{error}");
     assert_eq!(server.seen().len(), 1);
 }
 

@@ -57,7 +57,7 @@ async fn what_cannot_be_understood_is_told_with_its_place() {
         (spec(|spec| spec["applications"] = bad_selector), "InvalidSelector", "spec.applications[0].selector"),
         (spec(|spec| spec["applications"] = json!([{"name": "x"}])), "NoApplicationMatched", "spec.applications"),
         (spec(|spec| spec["writeBack"] = json!({"method": "Git"})), "NotSupportedYet", "spec.writeBack"),
-        (image("target", json!({"plugin": {"name": "IMAGE"}})), "NotSupportedYet", "spec.images[0].target.plugin"),
+        (image("target", json!({"file": {"path": "x", "keys": {}}})), "NotSupportedYet", "spec.images[0].target.file"),
     ];
     for (number, (spec, reason, place)) in cases.into_iter().enumerate() {
         let name = format!("bad-{number}");
