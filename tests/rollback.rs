@@ -192,3 +192,46 @@ async fn hundreds_of_dated_tags_make_no_noise() {
         assert!(fairlead::pipeline::same_but_time(&told, world.status.as_ref().unwrap()));
     }
 }
+
+#[tokio::test]
+async fn a_version_that_is_gone_for_a_while_stays_taken_back() {
+    let mut world = rolled_back(RULE).await;
+    world.edit("app", |object| *object.pointer_mut(TAG).unwrap() = json!("1.0.1"));
+    assert_eq!(world.look().await.images[0].reason, Reason::RolledBackByHand);
+    world.registry.remove(&repository_of(APP), &"1.0.2".parse().unwrap());
+    world.look().await;
+    world.restart();
+    world.push(APP, "1.0.2", "2026-03-03T00:00:00Z");
+    assert_eq!((world.look().await.images[0].reason, world.at("app", TAG)), (Reason::RolledBackByHand, json!("1.0.1")));
+}
+
+#[tokio::test]
+async fn a_resume_for_one_forgets_nothing_of_the_others() {
+    let mut world =
+        World::new("applications: [{ name: '*' }]\nimages: [{ image: registry.example/app, constraint: ~1.0 }]")
+            .helm("app", &[("image.tag", "1.0.0")], &["registry.example/app:1.0.0"])
+            .helm("other", &[("image.tag", "1.0.0")], &["registry.example/app:1.0.0"])
+            .tags(APP, &["1.0.0", "1.0.2"]);
+    world.look().await;
+    world.edit("app", |object| *object.pointer_mut(TAG).unwrap() = json!("1.0.0"));
+    world.look().await;
+    world.annotate("fairlead.dev/resume", "now");
+    world.look().await;
+    assert_eq!(world.at("app", TAG), json!("1.0.2"));
+    world.edit("other", |object| *object.pointer_mut(TAG).unwrap() = json!("1.0.0"));
+    world.look().await;
+    assert_eq!(world.at("other", TAG), json!("1.0.0"));
+}
+
+#[tokio::test]
+async fn a_first_look_that_broke_off_is_none() {
+    let rule = "applications: [{ name: app }]\nimages: [{ image: registry.example/app, strategy: NewestBuild, minimumAge: 24h }]";
+    let mut world = World::new(rule)
+        .helm("app", &[("image.tag", "1.0.0")], &["registry.example/app:1.0.0"])
+        .tags(APP, &["1.0.0", "1.0.2"]);
+    world.registry.fail_details(true);
+    assert_eq!(world.look().await.images[0].reason, Reason::RegistryFailed);
+    world.registry.fail_details(false);
+    world.look().await;
+    assert_eq!(world.at("app", TAG), json!("1.0.2"), "what was there at first counts by its build date");
+}

@@ -71,7 +71,7 @@ pub struct WatchedImage {
     pub repository: String,
     /// When Fairlead first looked; what was there then counts by its build date.
     pub since: Time,
-    /// Digests that have reached the minimum age: the first 8 digits of each, one after the other.
+    /// Digests that have reached the minimum age: the first 16 digits of each, one after the other.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub old: String,
     /// Digests that have not.

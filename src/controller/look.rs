@@ -24,6 +24,8 @@ use crate::telemetry::Metrics;
 
 const FIRST_RETRY: Duration = Duration::from_secs(5);
 const UNTOLD_RETRY: Duration = Duration::from_secs(10);
+/// How late a look may be where a hold ends.
+const LONGEST_DELAY: Duration = Duration::from_secs(10);
 /// A hold that ends sooner is waited for at least this long.
 const SHORTEST_HOLD: Duration = Duration::from_secs(1);
 /// A request for a look is about its own moment when it is no older.
@@ -53,6 +55,8 @@ struct Known {
     status: Option<ImageUpdatePolicyStatus>,
     /// What is remembered, whether it could be written down or not.
     memory: Option<Memory>,
+    /// Whether what the status remembers could not be read.
+    blind: bool,
     /// Tag lists must not be older.
     touched: Option<Timestamp>,
     failures: u32,
@@ -79,13 +83,15 @@ impl Looks {
         let lowered = self.policies.lowered(object);
         let mut known = self.known(object, &lowered);
         let previous = known.status.clone();
+        known.blind = object.0.is_err() && known.memory.is_none();
         let kept = || previous.as_ref().map(pipeline::remembered).unwrap_or_default();
         let memory = known.memory.take().unwrap_or_else(kept);
         let begun = SystemClock.now();
         let report = pipeline::reconcile(self.ports(), &lowered, &memory, fresh_since(&known, &lowered, begun)).await;
         let took = Duration::try_from(SystemClock.now().duration_since(begun)).unwrap_or_default();
         self.metrics.observe(&report, took);
-        known.memory = Some(report.memory.clone());
+        // What could not be read is not forgotten: it is kept as it is, and read again.
+        known.memory = (!known.blind).then(|| report.memory.clone());
         let told = self.tell(&report, &mut known).await;
         let failing = pipeline::ready(&report).severity == Severity::Failing;
         known.failures = if failing { known.failures.saturating_add(1) } else { 0 };
@@ -143,12 +149,13 @@ impl Looks {
             return true;
         }
         log(report, known.status.as_ref());
-        if let Err(cause) = publish_status(&self.client, &report.policy, &known.uid, &next).await {
+        let keep: &[&str] = if known.blind { &["resumed", "remembered", "watched"] } else { &[] };
+        if let Err(cause) = publish_status(&self.client, &report.policy, &known.uid, &next, keep).await {
             tracing::warn!(policy = %report.policy, cause, "cannot write the status");
             return false;
         }
         publish_events(&self.client, &self.index, report, &known.uid, &events).await;
-        known.status = Some(next);
+        known.status = (!known.blind).then_some(next);
         true
     }
 }
@@ -180,7 +187,9 @@ fn pause(lowered: &Lowered, report: &Report, failures: u32) -> Duration {
         0 => hold.map_or(interval, |hold| interval.min(hold.max(SHORTEST_HOLD))),
         failures => interval.min(FIRST_RETRY.saturating_mul(2_u32.saturating_pow(failures.min(16) - 1))),
     };
-    base.mul_f64(rand::rng().random_range(1.0..1.1))
+    let spread = base.mul_f64(rand::rng().random_range(0.0..0.1));
+    // A window that opens may be short.
+    base + if hold.is_some() { spread.min(LONGEST_DELAY) } else { spread }
 }
 
 fn fingerprint(object: &PolicyObject) -> u64 {

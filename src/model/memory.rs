@@ -43,7 +43,7 @@ pub struct Remembered {
 pub struct Watch {
     /// When Fairlead first looked. What was there then counts by its build date; what comes later, from when it is first seen.
     pub since: Timestamp,
-    /// Digests that have reached the minimum age: the first 8 hexadecimal digits of each.
+    /// Digests that have reached the minimum age: the first 16 hexadecimal digits of each.
     pub old: BTreeSet<String>,
     /// Digests that have not, and when each was first seen.
     pub young: BTreeMap<Digest, Timestamp>,

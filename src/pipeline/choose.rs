@@ -32,6 +32,8 @@ pub struct Offer<'a> {
 
 struct State {
     listing: Arc<Listing>,
+    /// Whether details were asked for in vain, so that not all that was there is known.
+    broken: bool,
     watch: Option<Watch>,
 }
 
@@ -61,12 +63,23 @@ impl<'a> Offer<'a> {
         let watch = image.rule.minimum_age.map(|_| known.unwrap_or_else(|| memory::begin(now)));
         // What an incomplete list shows is no first look.
         let watch = watch.filter(|_| !first_look || listing.incomplete.is_none());
-        Ok(Self { image, fresh_since, now, closed, first_look, state: Mutex::new(State { listing, watch }) })
+        Ok(Self {
+            image,
+            fresh_since,
+            now,
+            closed,
+            first_look,
+            state: Mutex::new(State { listing, broken: false, watch }),
+        })
     }
 
     /// Which digests are known now, for a rule with a minimum age.
     pub async fn watch(&self) -> Option<Watch> {
-        let mut watch = self.state.lock().await.watch.clone()?;
+        let state = self.state.lock().await;
+        if self.first_look && state.broken {
+            return None;
+        }
+        let mut watch = state.watch.clone()?;
         memory::ripen(&mut watch, self.image.rule.minimum_age?, self.now);
         Some(watch)
     }
@@ -100,7 +113,10 @@ impl<'a> Offer<'a> {
         }
         let decision =
             decided.ok_or_else(|| RegistryError::new(Reason::UnreadableAnswer, "no version to decide on"))?;
-        let decision = if followed { hold_digest(decision, held_back.as_ref()) } else { decision };
+        if followed {
+            return Ok(Decided { decision: hold_digest(decision, held_back.as_ref()), held_back });
+        }
+        let held_back = self.still_held(ports, &decision, held_back).await?;
         Ok(Decided { decision, held_back })
     }
 
@@ -140,6 +156,27 @@ impl<'a> Offer<'a> {
         Ok((!higher).then(|| (written.clone(), self.now)))
     }
 
+    /// A version that was taken back stays so although it is not to be had for a while: what stays in place instead ends the hold
+    /// only where it is not lower.
+    async fn still_held(
+        &self,
+        ports: Ports<'_>,
+        decision: &Decision,
+        held_back: Option<(String, Timestamp)>,
+    ) -> Result<Option<(String, Timestamp)>, RegistryError> {
+        let (Outcome::Stay(choice), Some((text, since))) = (&decision.outcome, &held_back) else {
+            return Ok(held_back);
+        };
+        let Some(held) = version(text).and_then(|version| version.tag) else { return Ok(None) };
+        if held == choice.tag {
+            return Ok(None);
+        }
+        let dated = self.image.rule.strategy == Strategy::NewestBuild;
+        let listed = self.state.lock().await.listing.candidates.iter().any(|candidate| candidate.tag == held);
+        let lower = (dated && !listed) || self.is_lower(ports, &choice.tag, &held).await?;
+        Ok(lower.then(|| (text.clone(), *since)))
+    }
+
     async fn is_lower(&self, ports: Ports<'_>, one: &Tag, other: &Tag) -> Result<bool, RegistryError> {
         let mut state = self.state.lock().await;
         if self.image.rule.strategy == Strategy::NewestBuild {
@@ -154,7 +191,7 @@ impl<'a> Offer<'a> {
         let tags: Vec<Tag> =
             state.listing.candidates.iter().filter(unknown).map(|candidate| candidate.tag.clone()).collect();
         if !tags.is_empty() {
-            let found = ports.registry.details(&question(self.image), &tags, self.fresh_since).await?;
+            let found = self.details(ports, state, &tags).await?;
             self.merge(state, &tags, found);
         }
         Ok(())
@@ -165,13 +202,24 @@ impl<'a> Offer<'a> {
         for _ in 0..MAXIMUM_ROUNDS {
             let decision = select::select(&self.image.rule, &state.listing, situation);
             let Outcome::NeedDetails(tags) = &decision.outcome else { return Ok(decision) };
-            let found = ports.registry.details(&question(self.image), tags, self.fresh_since).await?;
+            let found = self.details(ports, &mut state, tags).await?;
             self.merge(&mut state, tags, found);
         }
         Err(RegistryError::new(
             Reason::UnreadableAnswer,
             format!("cannot decide on `{}`: the rule keeps asking", self.image.reference.repository),
         ))
+    }
+
+    async fn details(
+        &self,
+        ports: Ports<'_>,
+        state: &mut State,
+        tags: &[Tag],
+    ) -> Result<Vec<Candidate>, RegistryError> {
+        let found = ports.registry.details(&question(self.image), tags, self.fresh_since).await;
+        state.broken |= found.is_err();
+        found
     }
 
     /// Puts details into the listing. A tag that is gone since it was listed is taken out.
@@ -223,7 +271,7 @@ fn question(image: &Image) -> Question<'_> {
 }
 
 /// Whether the destination holds a version that was written: the same digest where both name one, else the same tag.
-fn holds(current: &Current, text: &str) -> bool {
+pub(super) fn holds(current: &Current, text: &str) -> bool {
     version(text).is_some_and(|version| match (&current.digest, &version.digest) {
         (Some(one), Some(other)) => one == other,
         _ => current.tag.is_some() && current.tag == version.tag,

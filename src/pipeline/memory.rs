@@ -7,14 +7,16 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest as _, Sha256};
 
+use super::choose::holds;
 use crate::model::{
-    Application, Digest, ImageReport, Known, Mark, Memory, Policy, Remembered, Report, Repository, Watch,
+    Application, Current, Digest, ImageReport, Known, Mark, Memory, Policy, Remembered, Report, Repository, Watch,
 };
 
 /// Known digests that have reached the minimum age, at most for one image.
-const MAXIMUM_OLD: usize = 2000;
+const MAXIMUM_OLD: usize = 1500;
 const MARK_BYTES: usize = 6;
-const SHORT_LENGTH: usize = 8;
+/// As many digits as nobody can find another image for.
+const SHORT_LENGTH: usize = 16;
 
 /// The mark of a place in an Application.
 pub(super) fn mark(application: &Application, repository: &Repository, place: &str) -> Mark {
@@ -32,13 +34,16 @@ pub(super) fn resumed(
     policy: &Policy,
     application: &Application,
     title: &str,
+    current: Option<&Current>,
 ) -> Remembered {
     let remembered = memory.places.get(mark).cloned().unwrap_or_default();
     let by_policy = policy.resume != memory.resumed && policy.resumes(&application.id.name, title);
     let by_application = application.resume.is_some() && application.resume != remembered.resumed;
     let resumed = application.resume.clone().or_else(|| remembered.resumed.clone());
     if by_policy || by_application {
-        return Remembered { resumed, ..Remembered::default() };
+        // What stands as it was written is no hold, and is still ours.
+        let stands = |written: &String| current.is_some_and(|current| holds(current, written));
+        return Remembered { written: remembered.written.filter(stands), held_back: None, resumed };
     }
     Remembered { resumed, ..remembered }
 }
@@ -63,6 +68,14 @@ pub(super) fn after(before: &Memory, images: &[ImageReport], exists: impl Fn(&st
         }
     }
     memory
+}
+
+/// Forgets the watches of images that the policy no longer has, or no longer lets wait.
+pub(super) fn keep_watches(memory: &mut Memory, policy: &Policy) {
+    memory.watches.retain(|(title, repository), _| {
+        let mut images = policy.images.iter().filter(|image| image.rule.minimum_age.is_some() && image.title == *title);
+        images.any(|image| image.reference.repository.to_string() == *repository)
+    });
 }
 
 /// A watch that begins now.
@@ -94,12 +107,16 @@ pub(super) fn first_seen(watch: &mut Watch, known: &Known, now: Timestamp, first
 /// Moves the digests that have reached the minimum age to the old ones, which are kept without a time.
 pub(super) fn ripen(watch: &mut Watch, minimum_age: Duration, now: Timestamp) {
     let age = SignedDuration::try_from(minimum_age).unwrap_or(SignedDuration::MAX);
-    let (ripe, young) =
-        std::mem::take(&mut watch.young).into_iter().partition(|(_, seen)| now.duration_since(*seen) >= age);
-    watch.young = young;
-    let ripe: std::collections::BTreeMap<Digest, Timestamp> = ripe;
-    let room = MAXIMUM_OLD.saturating_sub(watch.old.len());
-    watch.old.extend(ripe.keys().take(room).map(short));
+    for (digest, seen) in std::mem::take(&mut watch.young) {
+        if now.duration_since(seen) < age {
+            watch.young.insert(digest, seen);
+        } else if watch.old.len() < MAXIMUM_OLD {
+            watch.old.insert(short(&digest));
+        } else if seen >= watch.since {
+            // Without room it keeps its time: as unknown it would begin to wait anew.
+            watch.young.insert(digest, seen);
+        }
+    }
 }
 
 fn short(digest: &Digest) -> String {

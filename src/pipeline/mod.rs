@@ -77,6 +77,9 @@ pub async fn reconcile(ports: Ports<'_>, lowered: &Lowered, memory: &Memory, fre
     report.images = write_all(desk, found).await;
     report.memory = memory::after(memory, &report.images, |name| inventory.names().any(|known| known == name));
     report.memory.resumed = policy.resume.clone().or(report.memory.resumed);
+    if lowered.problems.is_empty() {
+        memory::keep_watches(&mut report.memory, policy);
+    }
     for (image, offer) in policy.images.iter().zip(&offers) {
         let Some(Ok(offer)) = offer else { continue };
         let key = (image.title.clone(), image.reference.repository.to_string());

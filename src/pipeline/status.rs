@@ -17,7 +17,7 @@ const MAXIMUM_ENTRY_BYTES: usize = 110 * 1024;
 const MAXIMUM_REMEMBERED_BYTES: usize = 90 * 1024;
 const MAXIMUM_WATCHED_BYTES: usize = 40 * 1024;
 /// Digits of a digest that is known to be old.
-const SHORT_DIGEST: usize = 8;
+const SHORT_DIGEST: usize = 16;
 const MAXIMUM_MESSAGE: usize = 600;
 const HEARTBEAT: SignedDuration = SignedDuration::from_hours(1);
 
@@ -153,14 +153,16 @@ fn watched_images(memory: &Memory) -> Vec<WatchedImage> {
     fitting(memory.watches.iter().map(watched), MAXIMUM_WATCHED_BYTES)
 }
 
-/// The first items whose JSON fits into a number of bytes.
+/// The items whose JSON fits into a number of bytes; one that does not makes room for those behind it.
 fn fitting<T: serde::Serialize>(items: impl Iterator<Item = T>, maximum: usize) -> Vec<T> {
     let mut bytes = 0;
     let fits = |item: &T| {
-        bytes += serde_json::to_vec(item).map_or(maximum, |json| json.len());
-        bytes <= maximum
+        let size = serde_json::to_vec(item).map_or(maximum, |json| json.len());
+        let fits = bytes + size <= maximum;
+        bytes += if fits { size } else { 0 };
+        fits
     };
-    items.take_while(fits).collect()
+    items.filter(fits).collect()
 }
 
 fn conditions(report: &Report, previous: Option<&ImageUpdatePolicyStatus>) -> Vec<Condition> {

@@ -63,7 +63,7 @@ impl<'a> Desk<'a> {
                 match self.anew(&finding.application).await {
                     Ok(Some(fresh)) => finding = fresh,
                     Ok(None) => return Vec::new(),
-                    Err(_) => return finish(drafts),
+                    Err(error) => return unsure(drafts, &error),
                 }
                 continue;
             }
@@ -117,7 +117,14 @@ impl<'a> Desk<'a> {
                 (Ok(used), offer) => {
                     let mark = memory::mark(&finding.application, &image.reference.repository, &used.place.to_string());
                     let application = &finding.application;
-                    let remembered = memory::resumed(self.memory, &mark, self.policy, application, &image.title);
+                    let remembered = memory::resumed(
+                        self.memory,
+                        &mark,
+                        self.policy,
+                        application,
+                        &image.title,
+                        used.held.version.as_ref(),
+                    );
                     self.draft(draft.using(used, mark, &remembered), offer.as_ref(), used, &remembered)
                         .await
                         .naming(application)
@@ -180,6 +187,17 @@ fn plan(application: &Arc<Application>, drafts: &[Draft<'_>]) -> ApplicationPlan
         guard: Guard::Version,
         edits,
     }
+}
+
+/// Nothing is held and nothing written on a state that could not be read anew.
+fn unsure(mut drafts: Vec<Draft<'_>>, error: &WriteError) -> Vec<ImageReport> {
+    for draft in drafts.iter_mut().filter(|draft| draft.newly_held || draft.choice.is_some()) {
+        if draft.newly_held {
+            draft.report.held_back = None;
+        }
+        draft.fail(error.reason(), error.to_string());
+    }
+    finish(drafts)
 }
 
 fn failed(mut drafts: Vec<Draft<'_>>, plan: &ApplicationPlan, error: &WriteError) -> Vec<ImageReport> {
@@ -266,9 +284,8 @@ impl<'a> Draft<'a> {
             Outcome::Stay(choice) => {
                 report.chosen = Some(choice.written(pin));
                 report.message = format!("`{}` is the choice among {}", choice.tag, tags(allowed));
-                report.held_back = None;
                 // A write whose answer was lost is known by what it left.
-                if stated && remembered.written.is_some() {
+                if report.held_back.is_none() && stated && remembered.written.is_some() {
                     report.written = Some(choice.written(kept));
                 }
             }

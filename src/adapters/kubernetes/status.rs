@@ -9,7 +9,7 @@ use super::words;
 use crate::api::{FIELD_MANAGER, ImageUpdatePolicy, ImageUpdatePolicyStatus};
 use crate::model::PolicyId;
 
-/// Replaces the status of a policy.
+/// Replaces the status of a policy, but for the fields to `keep` as they are.
 ///
 /// # Errors
 /// A sentence when the API server did not take it.
@@ -18,6 +18,7 @@ pub async fn publish_status(
     policy: &PolicyId,
     uid: &str,
     status: &ImageUpdatePolicyStatus,
+    keep: &[&str],
 ) -> Result<(), String> {
     let resource = ApiResource::erase::<ImageUpdatePolicy>(&());
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &policy.namespace, &resource);
@@ -35,6 +36,9 @@ pub async fn publish_status(
             "watched",
         ] {
             fields.entry(optional).or_insert(serde_json::Value::Null);
+        }
+        for kept in keep {
+            fields.remove(*kept);
         }
     }
     let patch = json!({ "metadata": { "uid": uid }, "status": value });

@@ -22,6 +22,7 @@ struct State {
     incomplete: BTreeMap<Repository, String>,
     lists: usize,
     details: usize,
+    broken: bool,
 }
 
 impl MemoryRegistry {
@@ -47,6 +48,11 @@ impl MemoryRegistry {
     /// Says of a repository's list that it may lack tags.
     pub fn cut(&self, repository: &Repository, why: &str) {
         self.state().incomplete.insert(repository.clone(), why.to_owned());
+    }
+
+    /// Fails every question for details, or answers again.
+    pub fn fail_details(&self, broken: bool) {
+        self.state().broken = broken;
     }
 
     /// How many lists, and how many details of tags, were asked for.
@@ -88,6 +94,10 @@ impl Registry for MemoryRegistry {
     ) -> Result<Vec<Candidate>, RegistryError> {
         let mut state = self.state();
         state.details += tags.len();
+        if state.broken {
+            let message = format!("cannot read `{}`: 500", question.repository);
+            return Err(RegistryError::new(Reason::RegistryFailed, message));
+        }
         let known = state.tags(question.repository)?;
         let candidate =
             |tag: &Tag| known.get(tag).map(|details| Candidate { tag: tag.clone(), details: details.clone() });
