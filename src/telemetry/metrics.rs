@@ -44,10 +44,8 @@ impl Metrics {
     /// When two families have one name: a mistake in this file, which a test would show.
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
-        let build =
-            IntGaugeVec::new(Opts::new("fairlead_build_info", "Version of this process; always 1."), &["version"])?;
+        let build = gauge(&registry, "fairlead_build_info", "Version of this process; always 1.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        register(&registry, &build)?;
         let policy = &["namespace", "policy"];
         let metrics = Self {
             policies: Mutex::default(),
