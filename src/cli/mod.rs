@@ -6,6 +6,7 @@ mod demo;
 mod explain;
 mod reconcile;
 mod registries;
+mod rule;
 mod run;
 mod select;
 mod test;

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use super::rule::RuleArgs;
 use crate::api::{AllowTags, PinSpec, RuleSpec, StrategySpec};
 use crate::lower::{self, Dialect};
 use crate::model::{
@@ -29,21 +30,8 @@ use crate::select::{select, verdicts};
     after_help = "Exit codes: 0 decided, also when nothing is chosen; 1 the tags cannot be read; 2 the rule cannot be used."
 )]
 pub struct Args {
-    /// How tags are ordered: `SemVer`, `NewestBuild`, Alphabetical, Digest, `CalVer`, Numeric [default: `SemVer`]
-    #[arg(long, value_name = "STRATEGY")]
-    strategy: Option<String>,
-    /// Which versions are allowed, for example '~1.2' or '>=1.2 <2'; under Digest the tag to follow
-    #[arg(long, value_name = "RANGE", allow_hyphen_values = true)]
-    constraint: Option<String>,
-    /// Which tags are looked at: a regular expression, or any
-    #[arg(long, value_name = "REGEX")]
-    allow_tags: Option<String>,
-    /// Tags that are never taken: a glob, a version or a range; may be repeated
-    #[arg(long, value_name = "PATTERN")]
-    ignore_tags: Vec<String>,
-    /// Platforms of which an image must serve one; may be repeated
-    #[arg(long, value_name = "OS/ARCH", value_delimiter = ',')]
-    platforms: Vec<String>,
+    #[command(flatten)]
+    rule: RuleArgs,
     /// How old an image must be, for example 24h
     #[arg(long, value_name = "DURATION")]
     minimum_age: Option<String>,
@@ -56,8 +44,8 @@ pub struct Args {
     /// Let a lower version be taken than the one in place
     #[arg(long)]
     allow_downgrade: bool,
-    /// What is written: Tag, Digest or `TagAndDigest` [default: Tag]
-    #[arg(long, value_name = "FORM")]
+    /// What is written of a version
+    #[arg(long, value_name = "FORM", help = "What is written: Tag, Digest or TagAndDigest [default: Tag]")]
     pin: Option<String>,
     /// A regular expression whose named group captures what is compared, for example '^v(?P<version>.*)-prod$'
     #[arg(long, value_name = "REGEX", conflicts_with = "allow_tags")]
@@ -135,16 +123,16 @@ fn rule(args: &Args) -> (Option<Rule>, Vec<Problem>) {
         DialectName::Annotation => Dialect::Annotation,
     };
     let some = |list: Vec<String>| (!list.is_empty()).then_some(list);
-    let entries = args.ignore_tags.iter().flat_map(|text| match dialect {
+    let entries = args.rule.ignore_tags.iter().flat_map(|text| match dialect {
         Dialect::Policy => vec![text.clone()],
         Dialect::Annotation => text.split(',').map(str::to_owned).collect(),
     });
     let spec = RuleSpec {
-        strategy: args.strategy.clone().map(StrategySpec),
-        constraint: args.constraint.clone(),
+        strategy: args.rule.strategy.clone().map(StrategySpec),
+        constraint: args.rule.constraint.clone(),
         allow_tags: allow_tags(args),
         ignore_tags: some(entries.collect()),
-        platforms: some(args.platforms.clone()),
+        platforms: some(args.rule.platforms.clone()),
         minimum_age: args.minimum_age.clone(),
         allow_downgrade: Some(args.allow_downgrade),
         pin: args.pin.clone().map(PinSpec),
@@ -159,7 +147,7 @@ pub(super) const RULE: &str = "rule";
 fn allow_tags(args: &Args) -> Option<AllowTags> {
     let extract = args.extract.clone().map(|extract| AllowTags { extract: Some(extract), ..AllowTags::default() });
     extract.or_else(|| {
-        args.allow_tags.clone().map(|text| match text.as_str() {
+        args.rule.allow_tags.clone().map(|text| match text.as_str() {
             "any" => AllowTags { any: Some(true), ..AllowTags::default() },
             _ => AllowTags { regex: Some(text), ..AllowTags::default() },
         })

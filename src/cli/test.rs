@@ -12,6 +12,7 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use super::registries::RegistriesArgs;
+use super::rule::RuleArgs;
 use super::select::at_option;
 use super::{fail, print};
 use crate::adapters::clock::SystemClock;
@@ -37,21 +38,8 @@ pub struct Args {
     /// The image, for example ghcr.io/team/app
     #[arg(value_name = "IMAGE")]
     image: ImageReference,
-    /// How tags are ordered: `SemVer`, `NewestBuild`, Alphabetical, Digest, `CalVer`, Numeric [default: `SemVer`]
-    #[arg(long, value_name = "STRATEGY")]
-    strategy: Option<String>,
-    /// Which versions are allowed, for example '~1.2' or '>=1.2 <2'; under Digest the tag to follow
-    #[arg(long, value_name = "RANGE", allow_hyphen_values = true)]
-    constraint: Option<String>,
-    /// Which tags are looked at: a regular expression, or any
-    #[arg(long, value_name = "REGEX")]
-    allow_tags: Option<String>,
-    /// Tags that are never taken: a glob, a version or a range; may be repeated
-    #[arg(long, value_name = "PATTERN")]
-    ignore_tags: Vec<String>,
-    /// Platforms of which an image must serve one; may be repeated
-    #[arg(long, value_name = "OS/ARCH", value_delimiter = ',')]
-    platforms: Vec<String>,
+    #[command(flatten)]
+    rule: RuleArgs,
     #[command(flatten)]
     registries: RegistriesArgs,
     /// Where the login comes from, in the stead of what is configured: `pullsecret:NS/NAME`, `env:NAME`, aws …
@@ -108,16 +96,16 @@ fn wrong_usage(problems: &[Problem]) -> ExitCode {
 
 fn rule(args: &Args) -> Result<Rule, Vec<Problem>> {
     let some = |list: &[String]| (!list.is_empty()).then(|| list.to_vec());
-    let allow_tags = args.allow_tags.clone().map(|text| match text.as_str() {
+    let allow_tags = args.rule.allow_tags.clone().map(|text| match text.as_str() {
         "any" => AllowTags { any: Some(true), ..AllowTags::default() },
         _ => AllowTags { regex: Some(text), ..AllowTags::default() },
     });
     let spec = RuleSpec {
-        strategy: args.strategy.clone().map(StrategySpec),
-        constraint: args.constraint.clone(),
+        strategy: args.rule.strategy.clone().map(StrategySpec),
+        constraint: args.rule.constraint.clone(),
         allow_tags,
-        ignore_tags: some(&args.ignore_tags),
-        platforms: some(&args.platforms),
+        ignore_tags: some(&args.rule.ignore_tags),
+        platforms: some(&args.rule.platforms),
         ..RuleSpec::default()
     };
     let (rule, problems) = lower::rule(&spec, super::select::RULE, None, Dialect::Policy);
