@@ -10,6 +10,7 @@ mod cloud;
 mod comparison;
 mod constraint;
 mod decision;
+mod git;
 mod image;
 mod memory;
 mod names;
@@ -35,6 +36,10 @@ pub use cloud::Cloud;
 pub use comparison::{ConstraintError, InvalidConstraint, Operator};
 pub use constraint::{Fit, PartialVersion, VersionRange};
 pub use decision::{Choice, Counts, Current, Decision, Outcome, Situation, Verdict};
+pub use git::{
+    CommitAuthor, CommitId, CommitPlan, CommitSigning, FileChange, GitAccess, GitBranch, GitEntry, GitPlan, GitTip,
+    GitWritten, SigningMethod,
+};
 pub use image::{Digest, ImageReference, InvalidDigest, InvalidImage, InvalidTag, Repository, Tag};
 pub use memory::{Mark, Memory, Remembered, Watch};
 pub use names::{ApplicationId, PolicyId};

@@ -158,6 +158,30 @@ reasons! {
     /// The Kubernetes API server, or the folder, cannot be read.
     SourceUnavailable = Failing,
 
+    // Git.
+    /// The Git server cannot be reached.
+    GitUnreachable = Failing,
+    /// The Git server did not answer in time.
+    GitTimeout = Failing,
+    /// The Git server refuses the credentials, or asks for some.
+    GitDenied = Stalled,
+    /// The Git server's certificate or host key is not trusted.
+    GitNotTrusted = Stalled,
+    /// The repository does not exist, or the credentials do not show it.
+    GitRepositoryNotFound = Stalled,
+    /// The branch does not exist.
+    GitBranchNotFound = Stalled,
+    /// The Git server takes no push to the branch: it is protected, or a hook refuses.
+    GitPushRejected = Stalled,
+    /// Git failed in another way.
+    GitFailed = Failing,
+    /// The branch that would be written holds commits that are not Fairlead's.
+    BranchNotOurs = Stalled,
+    /// The commit cannot be signed.
+    SigningFailed = Stalled,
+    /// The file that would be changed is not in the repository.
+    FileNotFound = Stalled,
+
     // Why a candidate won or lost.
     /// The rule's choice.
     Chosen = Fine,

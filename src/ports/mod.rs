@@ -2,6 +2,8 @@
 //!
 //! Every adapter of a port passes the same contract test (`tests/contracts.rs`).
 
+mod git;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +15,8 @@ use crate::model::{
     Application, ApplicationId, ApplicationPlan, ApplicationSet, Candidate, Cloud, Listing, Platform, Policy, Reason,
     Repository, SecretRef, Tag,
 };
+
+pub use git::{Git, GitError};
 
 /// The world, as one policy sees it.
 #[derive(Clone, Copy)]
