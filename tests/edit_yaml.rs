@@ -274,6 +274,7 @@ fn what_cannot_be_changed_exactly_is_refused_with_its_line() {
     insta::assert_snapshot!(refused("a: &x\n  c: 1\nb:\n  <<: *x\n", "b.c"), @"line 4: `c` may come from this merge key; write it out in the mapping first");
     insta::assert_snapshot!(refused("a: 1\na: 2\n", "a"), @"line 2: the key `a` stands here a second time");
     insta::assert_snapshot!(refused("a: |\n  x\n", "a"), @"line 2: `a` is a block scalar");
+    insta::assert_snapshot!(refused("a: >\n  x\n", "a"), @"line 2: `a` is a block scalar");
     insta::assert_snapshot!(refused("a: !vault x\n", "a"), @"line 1: `a` has the tag `!vault`");
     insta::assert_snapshot!(refused("x: 1\na: [1, 2\n", "x"), @"line 2: unclosed bracket '['");
     insta::assert_snapshot!(refused("a:\n\tb: 1\n", "a.b"), @"line 2: tabs disallowed within this context (block indentation)");
@@ -289,4 +290,20 @@ fn what_cannot_be_changed_exactly_is_refused_with_its_line() {
     insta::assert_snapshot!(refusal("a: 1\n", add("a[+]", "2")), @"line 1: `a` is no list");
     insta::assert_snapshot!(refusal("a: 1\n", add("", "2")), @"line 1: the document as a whole cannot be added");
     insta::assert_snapshot!(refusal("a: 1\n", test("a", "2")), @"line 1: `a` holds something else than expected");
+}
+
+#[test]
+fn a_literal_block_changes_by_lines() {
+    let change = |text: &str, value: &str, after: &str| {
+        check(text, Operation::Replace(Pointer::root().key("a"), Node::text(value)), after);
+    };
+    change("a: |\n  x: 1\n\n  # c\n  y: 2\nb: 1\n", "x: 2\n\n# c\ny: 2\n", "a: |\n  x: 2\n\n  # c\n  y: 2\nb: 1\n");
+    change("a: |\n  x: 1\n\nb: 1\n", "x: 1\ny: 2\n", "a: |\n  x: 1\n  y: 2\n\nb: 1\n");
+    change("a: | # why\n  x: 1\n  \n  y: 1\n", "x: 1\n\ny: 2\n", "a: | # why\n  x: 1\n  \n  y: 2\n");
+    change("a: |-\n  x: 1", "x: 2", "a: |-\n  x: 2");
+    change("a: |-\n  x: 1", "x: 1\ny: 2", "a: |-\n  x: 1\n  y: 2");
+    change("a: |+\n  x: 1\n\n", "x: 2\n\n", "a: |+\n  x: 2\n\n");
+    change("a: |2\n    x: 1\n", "  x: 2\n", "a: |2\n    x: 2\n");
+    change("a: |\r\n  x: 1\r\n  y: 1\r\n", "x: 1\nz: 3\ny: 1\n", "a: |\r\n  x: 1\r\n  z: 3\r\n  y: 1\r\n");
+    change("- 1\n".replace("- 1", "a: |\n\n  x: 1").as_str(), "\nx: 2\n", "a: |\n\n  x: 2\n");
 }

@@ -106,6 +106,40 @@ fn plain(round: &Round) -> String {
 }
 
 #[tokio::test]
+async fn values_in_a_block_change_in_their_line_alone() {
+    let application = "apiVersion: argoproj.io/v1alpha1
+kind: Application
+metadata: {name: web}
+spec:
+  source:
+    chart: web # ours
+    helm:
+      values: |
+        # by hand
+        image:
+          tag: 'OLD'   # moved
+
+        replicas: 2
+      releaseName: web
+";
+    let policy = "apiVersion: fairlead.dev/v1alpha1
+kind: ImageUpdatePolicy
+metadata: {name: web}
+spec:
+  applications: [{name: web}]
+  images: [{image: ghcr.io/example/flask-app, constraint: ~1.0, target: {helm: {values: {tag: image.tag}}}}]
+";
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("application.yaml"), application.replace("OLD", "1.0.0")).expect("a file");
+    fs::write(folder.path().join("policy.yaml"), policy).expect("a file");
+    let mut session = session(folder.path(), Mode::Write, &flask());
+    let round = session.round().await;
+    assert_eq!(round.reports[0].images[0].reason, Reason::Updated, "{round:#?}");
+    assert_eq!(text(folder.path()), application.replace("OLD", "1.0.4"));
+    assert_eq!(session.round().await.changes, []);
+}
+
+#[tokio::test]
 async fn every_example_is_read_without_a_problem() {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
     let mut names = Vec::new();

@@ -65,6 +65,30 @@ fn kinds() -> Vec<Kind> {
             moved("/spec/source/plugin/env/0/value", "1.0.2"),
         ),
         kind(
+            "values as a text",
+            json!({ "source": source("helm", &json!({ "values": "# ours\nimage: {tag: 1.0.0} # moved\n" })) }),
+            status("Helm", &[LIVE]),
+            ", target: { helm: { values: { tag: image.tag } } }",
+            moved("/spec/source/helm/values", "# ours\nimage: {tag: 1.0.2} # moved\n"),
+        ),
+        kind(
+            "values as an object",
+            json!({ "source": source("helm", &json!({ "valuesObject": { "image": { "tag": "1.0.0" } } })) }),
+            status("Helm", &[LIVE]),
+            ", target: { helm: { values: { tag: image.tag } } }",
+            moved("/spec/source/helm/valuesObject/image/tag", "1.0.2"),
+        ),
+        kind(
+            "several tags of one image",
+            json!({ "source": source("helm", &json!({ "parameters": [
+                { "name": "image.tag", "value": "1.0.0", "forceString": true },
+                { "name": "old.tag", "value": "0.9.0", "forceString": true },
+            ] })) }),
+            status("Helm", &["registry.example/app:0.9.0", "registry.example/app:1.0.0", "registry.example/app:1.0.1"]),
+            "",
+            moved(parameter, "1.0.2"),
+        ),
+        kind(
             "two charts",
             json!({ "sources": [helm("1.0.0"), kustomize("registry.example/other:1")] }),
             status("", &[LIVE]),

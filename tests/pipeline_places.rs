@@ -126,10 +126,87 @@ async fn values_that_cannot_be_written_are_named() {
         assert_eq!((after, reason, writes), (spec, Reason::InvalidTarget, 0));
         message
     };
-    insta::assert_snapshot!(say(json!({ "values": "image: {}" }), "image.tag").await, @"spec.images[0].target.helm.values: `argocd/app` has its Helm values as a text, which a `valuesObject` would replace as a whole; make it a text of `valuesObject`, or write a parameter");
     insta::assert_snapshot!(say(json!({ "valuesObject": { "tag": 1.0 } }), "tag").await, @"spec.images[0].target.helm.values: `argocd/app` holds something at `tag` of its `valuesObject` that is no text; make it a text of `valuesObject`, or write a parameter");
     insta::assert_snapshot!(say(json!({ "valuesObject": { "a": [] } }), "a[0].tag").await, @"spec.images[0].target.helm.values: `argocd/app` has no place for `a[0].tag` in its `valuesObject`; make it a text of `valuesObject`, or write a parameter");
-    insta::assert_snapshot!(say(json!({ "valuesObject": {}, "parameters": [{ "name": "tag", "value": "1" }] }), "tag").await, @"spec.images[0].target.helm.values: `argocd/app` has a Helm parameter `tag`, which goes before `valuesObject`; make it a text of `valuesObject`, or write a parameter");
+    insta::assert_snapshot!(say(json!({ "valuesObject": {}, "parameters": [{ "name": "tag", "value": "1" }] }), "tag").await, @"spec.images[0].target.helm.values: `argocd/app` has a Helm parameter `tag`, which goes before Helm values; write the parameter, or remove it");
+}
+
+#[tokio::test]
+async fn values_in_a_text_are_written_without_touching_the_rest() {
+    let tag = "{ helm: { values: { tag: image.tag } } }";
+    for (values, target, expected) in [
+        (
+            "# ours\nimage:\n  tag: '1.0.0'  # moved\n  pull: true\n",
+            tag,
+            "# ours\nimage:\n  tag: '1.0.2'  # moved\n  pull: true\n",
+        ),
+        ("replicas: 2\n", tag, "replicas: 2\nimage:\n  tag: 1.0.2\n"),
+        ("image:\n  pull: true", tag, "image:\n  pull: true\n  tag: 1.0.2"),
+        ("image:\n", tag, "image:\n  tag: 1.0.2\n"),
+        ("{\"image\": {\"tag\": \"1.0.0\"}}", tag, "{\"image\": {\"tag\": \"1.0.2\"}}"),
+        (
+            "web:\n- image: x\n- image: registry.example/app:1.0.0\n",
+            "{ helm: { values: { spec: 'web[1].image' } } }",
+            "web:\n- image: x\n- image: registry.example/app:1.0.2\n",
+        ),
+        (
+            "a.b: {name: registry.example/old, tag: 1.0.0}\n",
+            r"{ helm: { values: { name: 'a\.b.name', tag: 'a\.b.tag' } } }",
+            "a.b: {name: registry.example/app, tag: 1.0.2}\n",
+        ),
+    ] {
+        let spec = json!({ "source": { "repoURL": "x", "chart": "y", "helm": { "values": values } } });
+        let (after, reason, message, writes) = looked(target, spec.clone(), json!({})).await;
+        assert_eq!((after, writes), (with(&spec, "/source/helm/values", json!(expected)), 1), "{reason} {message}");
+    }
+}
+
+#[tokio::test]
+async fn a_values_object_goes_before_the_text() {
+    let helm = json!({ "values": "image: {tag: 1.0.0}\n", "valuesObject": { "image": { "tag": "1.0.1" } } });
+    let spec = json!({ "source": { "repoURL": "x", "chart": "y", "helm": helm } });
+    let (after, ..) = looked("{ helm: { values: { tag: image.tag } } }", spec.clone(), json!({})).await;
+    assert_eq!(after, with(&spec, "/source/helm/valuesObject/image/tag", json!("1.0.2")));
+    // An empty text is none.
+    let spec = json!({ "source": { "repoURL": "x", "chart": "y", "helm": { "values": " \n" } } });
+    let (after, ..) = looked("{ helm: { values: { tag: image.tag } } }", spec, json!({})).await;
+    let expected = json!({ "values": " \n", "valuesObject": { "image": { "tag": "1.0.2" } } });
+    assert_eq!(after["source"]["helm"], expected);
+}
+
+#[tokio::test]
+async fn two_images_in_one_text_are_written_at_once() {
+    let rule = "applications: [{ name: app }]\nimages:\n- { image: registry.example/app, target: { helm: { values: { tag: web.tag } } } }\n- { image: registry.example/job, target: { helm: { values: { tag: job.tag } } } }";
+    let values = "web: {tag: 1.0.0}  # one\njob: {tag: 2.0.0}  # two\n";
+    let spec = json!({ "source": { "repoURL": "x", "chart": "y", "helm": { "values": values } } });
+    let mut world = World::new(rule)
+        .application("app", spec, json!({}))
+        .tags(APP, &["1.0.0", "1.0.2"])
+        .tags("registry.example/job", &["2.0.0", "2.1.0"]);
+    let report = world.look().await;
+    world.look().await;
+    assert_eq!((report.images[0].reason, report.images[1].reason), (Reason::Updated, Reason::Updated));
+    assert_eq!(world.at("app", "/spec/source/helm/values"), "web: {tag: 1.0.2}  # one\njob: {tag: 2.1.0}  # two\n");
+    assert_eq!(world.applications.writes(), 1);
+}
+
+#[tokio::test]
+async fn a_text_that_cannot_be_changed_alone_is_left() {
+    let say = async |values: &str, path: &str| {
+        let spec = json!({ "source": { "repoURL": "x", "chart": "y", "helm": { "values": values } } });
+        let target = format!("{{ helm: {{ values: {{ tag: '{path}' }} }} }}");
+        let (after, reason, message, writes) = looked(&target, spec.clone(), json!({})).await;
+        assert_eq!((after, writes), (spec, 0));
+        format!("{reason}: {message}")
+    };
+    insta::assert_snapshot!(say("tag: 1.0\n", "tag").await, @"InvalidTarget: spec.images[0].target.helm.values: `argocd/app` holds something at `tag` of its Helm `values` that is no text; make it a text in quotes there, or write a parameter");
+    insta::assert_snapshot!(say("a: []\n", "a[0].tag").await, @"InvalidTarget: spec.images[0].target.helm.values: `argocd/app` has no place for `a[0].tag` in its Helm `values`; make it a text in quotes there, or write a parameter");
+    insta::assert_snapshot!(say("a: &x {tag: 1.0.0}\nb: *x\n", "a.tag").await, @"CannotEditLosslessly: spec.images[0].target.helm.values: `argocd/app` has Helm `values` that cannot be changed there: line 1: `a` has an anchor that is used elsewhere, too; make it a text in quotes there, or write a parameter");
+    insta::assert_snapshot!(say("tag: 1.0.0\ntag: 1.0.1\n", "tag").await, @"CannotEditLosslessly: spec.images[0].target.helm.values: `argocd/app` has Helm `values` that cannot be changed there: line 2: the key `tag` stands here a second time; make it a text in quotes there, or write a parameter");
+    insta::assert_snapshot!(say("tag: 1.0.0\n---\ntag: 1.0.1\n", "tag").await, @"CannotEditLosslessly: spec.images[0].target.helm.values: `argocd/app` has Helm `values` that cannot be changed there: line 1: it holds 2 documents, and one is expected; make it a text in quotes there, or write a parameter");
+    insta::assert_snapshot!(say("tag: {{ .Values.tag }}\n", "tag").await, @"InvalidTarget: spec.images[0].target.helm.values: `argocd/app` holds something at `tag` of its Helm `values` that is no text; make it a text in quotes there, or write a parameter");
+    insta::assert_snapshot!(say("# nothing\n", "tag").await, @"CannotEditLosslessly: spec.images[0].target.helm.values: `argocd/app` has Helm `values` that cannot be changed there: line 1: it holds 0 documents, and one is expected; make it a text in quotes there, or write a parameter");
+    insta::assert_snapshot!(say("tag: >-\n  1.0.0\n", "tag").await, @"CannotEditLosslessly: spec.images[0].target.helm.values: `argocd/app` has Helm `values` that cannot be changed there: line 2: `tag` is a block scalar; make it a text in quotes there, or write a parameter");
 }
 
 fn two_charts() -> Value {

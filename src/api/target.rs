@@ -25,7 +25,7 @@ pub struct TargetSpec {
     pub source: Option<SourceSelectorSpec>,
 }
 
-/// Helm parameters: a name/tag pair, or one that holds the whole reference. Or paths in the Application's `valuesObject`.
+/// Helm parameters: a name/tag pair, or one that holds the whole reference. Or paths in the Helm values that the Application itself has.
 #[derive(KubeSchema, Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = ("!has(self.spec) || (!has(self.name) && !has(self.tag))", "give either spec, or name and tag"))]
@@ -43,12 +43,12 @@ pub struct HelmTargetSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub spec: Option<String>,
-    /// Paths in the Application's `valuesObject`, in place of parameters.
+    /// Paths in the Application's `valuesObject`, or, where it has none, in its text `values`; in place of parameters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub values: Option<HelmValuesTargetSpec>,
 }
 
-/// Paths in `valuesObject` of a Helm source, such as `image.tag`; a literal dot is written `\.`, a place in a list `[0]`.
+/// Paths in `valuesObject` or `values` of a Helm source, such as `image.tag`; a literal dot is written `\.`, a place in a list `[0]`.
 #[derive(KubeSchema, Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = ("has(self.spec) != has(self.tag) && (!has(self.spec) || !has(self.name))", "give either spec, or tag with or without name"))]

@@ -98,7 +98,7 @@ fn helm(helm: &api::HelmBlock) -> Helm {
     Helm {
         parameters: helm.parameters.as_deref().map(helm_parameters),
         values: helm.values_object.as_ref().map(values),
-        inline_values: helm.values.as_ref().is_some_and(|values| !values.trim().is_empty()),
+        inline: helm.values.as_deref().filter(|values| !values.trim().is_empty()).map(Into::into),
     }
 }
 

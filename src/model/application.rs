@@ -1,6 +1,7 @@
 //! An Argo CD Application, as far as it matters for images.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::{ApplicationId, Pointer};
 
@@ -89,8 +90,8 @@ pub struct Helm {
     pub parameters: Option<Vec<HelmParameter>>,
     /// Its `valuesObject`; `None` when the key is missing.
     pub values: Option<Values>,
-    /// Whether it has values as a text, which a `valuesObject` would replace as a whole.
-    pub inline_values: bool,
+    /// Its `values`, a YAML text; `None` when it says nothing. Argo CD reads it only without a `valuesObject`.
+    pub inline: Option<Arc<str>>,
 }
 
 /// Values of a chart, as far as versions can stand in them.

@@ -2,8 +2,8 @@
 //! for all; where they stand is each store's own.
 
 use super::place::{Held, Version};
-use super::{helm, plugin, values};
-use crate::model::{Current, Image, ImageReference, Keys, Operation, Pointer, Source};
+use super::{helm, inline, plugin, values};
+use crate::model::{Current, Image, ImageReference, Keys, Operation, Pointer, Problem, Source};
 
 /// Where keys stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub(super) enum Store {
     Parameters,
     /// `helm.valuesObject`.
     Values,
+    /// `helm.values`, a text.
+    Inline,
     /// `plugin.env`.
     Environment,
 }
@@ -21,15 +23,17 @@ impl Store {
         match self {
             Self::Parameters => helm::get(source, key),
             Self::Values => values::get(source, key),
+            Self::Inline => inline::get(source, key),
             Self::Environment => plugin::get(source, key),
         }
     }
 
-    fn set(self, place: &Pointer, source: &mut Source, key: &str, value: &str) -> Vec<Operation> {
+    fn set(self, place: &Pointer, source: &mut Source, key: &str, value: &str) -> Result<Vec<Operation>, Problem> {
         match self {
-            Self::Parameters => helm::set(place, source, key, value),
-            Self::Values => values::set(place, source, key, value),
-            Self::Environment => plugin::set(place, source, key, value),
+            Self::Parameters => Ok(helm::set(place, source, key, value)),
+            Self::Values => Ok(values::set(place, source, key, value)),
+            Self::Inline => inline::set(place, source, key, value),
+            Self::Environment => Ok(plugin::set(place, source, key, value)),
         }
     }
 
@@ -38,6 +42,7 @@ impl Store {
         match self {
             Self::Parameters => format!("helm.parameters[name={key}]"),
             Self::Values => format!("helm.valuesObject.{key}"),
+            Self::Inline => format!("helm.values.{key}"),
             Self::Environment => format!("plugin.env[name={key}]"),
         }
     }
@@ -83,6 +88,9 @@ pub(super) fn version(text: &str) -> Option<Current> {
 ///
 /// The name is written where its key holds another repository, or where the user named the key, or where
 /// nothing shows that the right image is used anyway.
+///
+/// # Errors
+/// A problem where the store cannot be changed without touching something else.
 pub(super) fn write(
     store: Store,
     place: &Pointer,
@@ -90,23 +98,26 @@ pub(super) fn write(
     keys: &Keys,
     image: &Image,
     version: &Version<'_>,
-) -> (Vec<Operation>, Source) {
+) -> Result<(Vec<Operation>, Source), Problem> {
     let mut after = source.clone();
     let mut operations = Vec::new();
-    let mut set = |key: &str, value: &str| operations.extend(store.set(place, &mut after, key, value));
+    let mut set = |key: &str, value: &str| {
+        operations.extend(store.set(place, &mut after, key, value)?);
+        Ok(())
+    };
     match keys {
         Keys::Spec(spec) => {
             let name = name_to_keep(held(store, source, keys).name, image, version);
-            set(spec, &version.reference(&name));
+            set(spec, &version.reference(&name))?;
         }
         Keys::NameAndTag { name, tag } => {
             if let Some(name) = name.as_ref().filter(|name| needs_name(store, source, name, tag, image)) {
-                set(name, version.name);
+                set(name, version.name)?;
             }
-            set(tag, &tag_text(version));
+            set(tag, &tag_text(version))?;
         }
     }
-    (operations, after)
+    Ok((operations, after))
 }
 
 /// The spelling that the place has, where it means the right repository; else the user's.

@@ -8,6 +8,7 @@ mod discover;
 mod events;
 mod explain;
 mod helm;
+mod inline;
 mod keys;
 mod kustomize;
 mod memory;

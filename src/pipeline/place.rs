@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::keys::{self, Store};
-use super::{kustomize, values};
+use super::{inline, kustomize, values};
 use crate::model::{
     Application, Choice, Current, Digest, Edit, HelmTarget, Image, ImageReference, Keys, Node, Operation, Pin, Pointer,
     Problem, Reason, Repository, Source, SourceKind, SourceSelector, Sources, Tag, Target,
@@ -27,6 +27,8 @@ pub enum Slot {
     Helm(HelmTarget),
     /// Paths in `valuesObject`.
     HelmValues(Keys),
+    /// Paths in `values`, a text.
+    InlineValues(Keys),
     /// Variables of a plugin.
     Plugin(Keys),
     /// The entry of `kustomize.images` for this image name in the manifests.
@@ -73,7 +75,7 @@ impl Place {
         };
         let slot = match (&image.target, kind) {
             (Some(Target::Helm(target)), _) => Slot::Helm(target.clone()),
-            (Some(Target::HelmValues(keys)), _) => Slot::HelmValues(keys.clone()),
+            (Some(Target::HelmValues(keys)), _) => values_slot(image, application, found, keys)?,
             (Some(Target::Plugin(keys)), _) => Slot::Plugin(keys.clone()),
             (Some(Target::Kustomize(Some(name))), _) => Slot::Kustomize(name.clone()),
             (Some(Target::Kustomize(None)), _) | (None, SourceKind::Kustomize) => {
@@ -81,13 +83,6 @@ impl Place {
             }
             (None, _) => Slot::Helm(HelmTarget::default()),
         };
-        if let Slot::HelmValues(keys) = &slot
-            && let Some(refusal) = keys.each().find_map(|path| values::refusal(found, path))
-        {
-            let problem = Problem::new(Reason::InvalidTarget, format!("`{}` {refusal}", application.id));
-            let problem = problem.at(format!("spec.images[{}].target.helm.values", image.index));
-            return Err(problem.hint("make it a text of `valuesObject`, or write a parameter"));
-        }
         Ok(Self { source, slot, explicit: image.target.is_some() })
     }
 
@@ -100,10 +95,18 @@ impl Place {
     }
 
     /// The operations that put `version` into the place, and the source as it is afterwards.
-    pub fn write(&self, source: &Source, image: &Image, version: &Version<'_>) -> (Vec<Operation>, Source) {
+    ///
+    /// # Errors
+    /// A problem where that cannot be done without touching something else.
+    pub fn write(
+        &self,
+        source: &Source,
+        image: &Image,
+        version: &Version<'_>,
+    ) -> Result<(Vec<Operation>, Source), Problem> {
         match self.slot.keys() {
             Ok((store, keys)) => keys::write(store, &self.source, source, keys, image, version),
-            Err(name) => kustomize::write(&self.source, source, name, image, version),
+            Err(name) => Ok(kustomize::write(&self.source, source, name, image, version)),
         }
     }
 
@@ -120,6 +123,7 @@ impl Place {
                 let paths = keys.each().filter_map(|path| Pointer::from_value_path(path));
                 paths.map(|path| source().key("helm").key("valuesObject").join(path)).collect()
             }
+            Ok((Store::Inline, _)) => vec![source().key("helm").key("values")],
             Err(_) => vec![source().key("kustomize").key("images")],
         }
     }
@@ -166,6 +170,7 @@ impl Slot {
         match self {
             Self::Helm(keys) => Ok((Store::Parameters, keys)),
             Self::HelmValues(keys) => Ok((Store::Values, keys)),
+            Self::InlineValues(keys) => Ok((Store::Inline, keys)),
             Self::Plugin(keys) => Ok((Store::Environment, keys)),
             Self::Kustomize(name) => Err(name),
         }
@@ -275,6 +280,33 @@ fn source_of<'a>(image: &Image, application: &'a Application) -> Result<(Pointer
         (_, _) => Err(Problem::new(Reason::AmbiguousSource, format!("more than one source of `{}` fits; it has {described}", application.id))
             .at(format!("spec.images[{}].target.source", image.index))
             .hint("name one with `target: { source: { index: 0 } }`")),
+    }
+}
+
+/// Where paths of Helm values stand: in the `valuesObject`, which alone counts where there is one; else in the text `values`; without
+/// both in a new `valuesObject`.
+fn values_slot(image: &Image, application: &Application, source: &Source, keys: &Keys) -> Result<Slot, Problem> {
+    let place = format!("spec.images[{}].target.helm.values", image.index);
+    let problem = |reason, refusal: String| Problem::new(reason, format!("`{}` {refusal}", application.id)).at(&place);
+    let helm = source.helm.as_ref();
+    let parameters = || helm.into_iter().flat_map(|helm| helm.parameters.iter().flatten());
+    if let Some(path) = keys.each().find(|path| parameters().any(|parameter| parameter.name == **path)) {
+        let refusal = format!("has a Helm parameter `{path}`, which goes before Helm values");
+        return Err(problem(Reason::InvalidTarget, refusal).hint("write the parameter, or remove it"));
+    }
+    if helm.is_some_and(|helm| helm.values.is_none() && helm.inline.is_some()) {
+        return match keys.each().find_map(|path| inline::refusal(source, path)) {
+            Some((reason, refusal)) => {
+                Err(problem(reason, refusal).hint("make it a text in quotes there, or write a parameter"))
+            }
+            None => Ok(Slot::InlineValues(keys.clone())),
+        };
+    }
+    match keys.each().find_map(|path| values::refusal(source, path)) {
+        Some(refusal) => {
+            Err(problem(Reason::InvalidTarget, refusal).hint("make it a text of `valuesObject`, or write a parameter"))
+        }
+        None => Ok(Slot::HelmValues(keys.clone())),
     }
 }
 

@@ -23,14 +23,7 @@ fn child<'a>(values: &'a Values, step: &Step) -> Option<&'a Values> {
 
 /// Why no version can be written at `path`, in words that follow the name of the Application.
 pub(super) fn refusal(source: &Source, path: &str) -> Option<String> {
-    let helm = source.helm.as_ref()?;
-    if helm.parameters.iter().flatten().any(|parameter| parameter.name == path) {
-        return Some(format!("has a Helm parameter `{path}`, which goes before `valuesObject`"));
-    }
-    let Some(mut at) = helm.values.as_ref() else {
-        let text = "has its Helm values as a text, which a `valuesObject` would replace as a whole";
-        return helm.inline_values.then(|| text.to_owned());
-    };
+    let mut at = source.helm.as_ref()?.values.as_ref()?;
     let steps = Pointer::from_value_path(path)?.steps;
     for (depth, step) in steps.iter().enumerate() {
         match (at, step, child(at, step)) {
@@ -85,7 +78,7 @@ pub(super) fn set(place: &Pointer, source: &mut Source, path: &str, value: &str)
 }
 
 /// The mappings that `steps` need around `value`; lists are not made.
-fn nest(steps: &[Step], value: &str) -> Option<(Node, Values)> {
+pub(super) fn nest(steps: &[Step], value: &str) -> Option<(Node, Values)> {
     let mut nested = (Node::text(value), Values::Text(value.to_owned()));
     for step in steps.iter().rev() {
         let Step::Key(key) = step else { return None };

@@ -67,7 +67,7 @@ impl<'a> Desk<'a> {
                 }
                 continue;
             }
-            let mut plan = plan(&finding.application, &drafts);
+            let mut plan = plan(&finding.application, &mut drafts);
             if attempt >= PATIENT_ATTEMPTS && plan.tests_all() {
                 plan.guard = Guard::Values;
             }
@@ -89,8 +89,8 @@ impl<'a> Desk<'a> {
                 Err(error) => return failed(drafts, &plan, &error),
             }
         }
-        let drafts = self.decide(&finding).await;
-        let plan = plan(&finding.application, &drafts);
+        let mut drafts = self.decide(&finding).await;
+        let plan = plan(&finding.application, &mut drafts);
         failed(drafts, &plan, &WriteError::Conflict(finding.application.id.clone()))
     }
 
@@ -162,8 +162,8 @@ impl<'a> Desk<'a> {
     }
 }
 
-/// The edits of one Application, each made on the source as the one before leaves it.
-fn plan(application: &Arc<Application>, drafts: &[Draft<'_>]) -> ApplicationPlan {
+/// The edits of one Application, each made on the source as the one before leaves it. What cannot be edited is refused.
+fn plan(application: &Arc<Application>, drafts: &mut [Draft<'_>]) -> ApplicationPlan {
     let mut sources: Vec<(Pointer, Source)> =
         application.sources.each().into_iter().map(|(pointer, source)| (pointer, source.clone())).collect();
     let mut edits = Vec::new();
@@ -173,7 +173,13 @@ fn plan(application: &Arc<Application>, drafts: &[Draft<'_>]) -> ApplicationPlan
             continue;
         };
         let version = Version::of(draft.image, choice);
-        let (operations, after) = used.place.write(source, draft.image, &version);
+        let (operations, after) = match used.place.write(source, draft.image, &version) {
+            Ok(written) => written,
+            Err(problem) => {
+                draft.fail(problem.reason, problem.to_string());
+                continue;
+            }
+        };
         *source = after;
         if !operations.is_empty() {
             let operations = place::identity(application, used).into_iter().chain(operations).collect();

@@ -30,6 +30,39 @@ pub(super) enum Slot<'t> {
     Item,
 }
 
+/// What stands at a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// A text, to every loader.
+    Text(String),
+    /// A number, a boolean, a list or a mapping.
+    Other,
+    /// Nothing: of the steps to the place, this many lead to something.
+    Nothing(usize),
+}
+
+/// What stands at `steps`.
+pub(super) fn look(parsed: &Parsed<'_>, steps: &[Step]) -> Result<Standing, EditError> {
+    for (depth, step) in steps.iter().enumerate() {
+        let node = place(parsed, &steps[..depth])?.node;
+        match (&node.content, step) {
+            (_, Step::Key(_)) if node.is_null() => return Ok(Standing::Nothing(depth)),
+            (Content::Map { entries, .. }, Step::Key(key)) if entry(parsed, entries, key)?.is_none() => {
+                return Ok(Standing::Nothing(depth));
+            }
+            _ => {}
+        }
+    }
+    let node = place(parsed, steps)?.node;
+    match &node.content {
+        _ if node.is_null() => Ok(Standing::Nothing(steps.len().saturating_sub(1))),
+        Content::Scalar { text, .. } if holds(node, &Node::text(text), Reading::Exact) => {
+            Ok(Standing::Text(text.clone()))
+        }
+        _ => Ok(Standing::Other),
+    }
+}
+
 /// The node at `pointer`.
 pub(super) fn place<'t>(parsed: &'t Parsed<'_>, pointer: &[Step]) -> Result<Place<'t>, EditError> {
     let mut place = Place { node: &parsed.root, slot: Slot::Root, context: Context::Block };

@@ -6,9 +6,10 @@
 //! planned one, otherwise nothing is returned.
 //!
 //! # Caveats
-//! Refused, with the line: what an alias shares, what a merge key provides, mappings with a key twice, block scalars, and
-//! replacing a whole list or mapping.
+//! Refused, with the line: what an alias shares, what a merge key provides, mappings with a key twice, folded block scalars,
+//! literal ones that would need another header, and replacing a whole list or mapping.
 
+mod block;
 mod check;
 mod documents;
 mod find;
@@ -20,6 +21,7 @@ mod write;
 use crate::model::{Operation, Pointer};
 
 pub use documents::{Document, documents};
+pub use find::Standing;
 pub use scalar::reads_as_text;
 
 use tree::Parsed;
@@ -88,6 +90,17 @@ pub fn apply(text: &str, document: usize, operations: &[Operation]) -> Result<St
         body = after.unwrap_or(body);
     }
     Ok([&text[..range.start], &body, &text[range.end..]].concat())
+}
+
+/// What stands at `pointer` in document `document` (from 0) of `text`.
+///
+/// # Errors
+/// [`EditError`] where the way there is shared, doubled or not there.
+pub fn look(text: &str, document: usize, pointer: &Pointer) -> Result<Standing, EditError> {
+    let all = documents(text);
+    let count = all.len();
+    let wanted = all.into_iter().nth(document).ok_or(EditError::NoDocument { number: document, count })?;
+    find::look(&Parsed::new(&text[wanted.range], wanted.line)?, &pointer.steps)
 }
 
 /// The line, from 1, of `pointer` in document `document` of `text`; of the last step that is there, where the rest is not.

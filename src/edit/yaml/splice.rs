@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 
-use granit_parser::StructureStyle;
+use granit_parser::{ScalarStyle, StructureStyle};
 
 use crate::model::{Node, Pointer, Step};
 
 use super::EditError;
+use super::block::literal;
 use super::find::{self, Place, Reading, Slot, block_column, changed, holds, refused, shown};
 use super::scalar::{Context, Quote, scalar};
 use super::tree::{Content, Entry, Parsed, Tree};
@@ -61,10 +62,12 @@ pub(super) fn add(parsed: &Parsed<'_>, pointer: &Pointer, node: &Node) -> Result
 fn put(parsed: &Parsed<'_>, place: Place<'_>, steps: &[Step], node: &Node) -> Result<Vec<Splice>, EditError> {
     let manner = Manner::of(parsed);
     let old = place.node;
+    if let (Content::Scalar { text, style: ScalarStyle::Literal }, Node::Text(new)) = (&old.content, node) {
+        let splice = literal(parsed, old, text, new);
+        return splice.map(|splice| vec![splice]).ok_or_else(|| refused(old, block_scalar(steps)));
+    }
     let quote = match &old.content {
-        Content::Scalar { style, .. } => {
-            Quote::of(*style).ok_or_else(|| refused(old, format!("`{}` is a block scalar", shown(steps))))?
-        }
+        Content::Scalar { style, .. } => Quote::of(*style).ok_or_else(|| refused(old, block_scalar(steps)))?,
         Content::List { .. } | Content::Map { .. } if old.is_empty_list() || old.is_empty_map() => Quote::None,
         Content::List { .. } | Content::Map { .. } | Content::Alias(_) => {
             return Err(refused(old, format!("`{}` is a list or mapping and not replaced as a whole", shown(steps))));
@@ -85,6 +88,10 @@ fn put(parsed: &Parsed<'_>, place: Place<'_>, steps: &[Step], node: &Node) -> Re
         }
         (node, _) => in_place(parsed, place, steps, manner.flow(node, place.context)),
     }
+}
+
+fn block_scalar(steps: &[Step]) -> String {
+    format!("`{}` is a block scalar", shown(steps))
 }
 
 /// Writes `text` exactly where the old value stands, or behind the indicator where nothing stands.
