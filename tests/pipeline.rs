@@ -85,12 +85,12 @@ async fn an_application_that_never_rests_is_written_by_its_values() {
     let mut rounds = 0;
     world.applications.intrude(move |object| {
         rounds += 1;
-        object["status"]["reconciledAt"] = json!(rounds);
+        object["status"]["reconciledAt"] = json!(format!("2026-06-01T12:00:0{rounds}Z"));
     });
     let report = world.look().await;
     assert_eq!(
         (report.images[0].reason, world.at("app", TAG), world.at("app", "/status/reconciledAt")),
-        (Reason::Updated, json!("1.0.2"), json!(4))
+        (Reason::Updated, json!("1.0.2"), json!("2026-06-01T12:00:04Z"))
     );
 }
 

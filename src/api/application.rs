@@ -35,6 +35,26 @@ pub struct ApplicationSpec {
     /// The source hydrator; alone counts where set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_hydrator: Option<SourceHydrator>,
+    /// When and how Argo CD syncs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sync_policy: Option<SyncPolicy>,
+}
+
+/// When and how Argo CD syncs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SyncPolicy {
+    /// Syncs by itself where set, unless it says otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub automated: Option<AutomatedSync>,
+}
+
+/// Whether Argo CD syncs by itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AutomatedSync {
+    /// Whether it does; yes, where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
 }
 
 /// The source hydrator.
@@ -156,6 +176,41 @@ pub struct ApplicationStatus {
     /// What runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<Summary>,
+    /// Whether what runs is what is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sync: Option<Word>,
+    /// How it fares.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Word>,
+    /// The last sync.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation_state: Option<OperationState>,
+    /// When Argo CD last compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reconciled_at: Option<String>,
+}
+
+/// A part of the status of which one word is read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Word {
+    /// The word.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub status: String,
+}
+
+/// The last sync.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OperationState {
+    /// How far it is.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub phase: String,
+    /// Argo CD's words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// When it began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<String>,
 }
 
 /// What runs.

@@ -9,8 +9,8 @@ pub mod status;
 pub mod target;
 
 pub use application::{
-    Application, ApplicationSpec, ApplicationStatus, HelmBlock, HelmParameter, KustomizeBlock, PluginBlock,
-    PluginVariable, Source, SourceHydrator, Summary,
+    Application, ApplicationSpec, ApplicationStatus, AutomatedSync, HelmBlock, HelmParameter, KustomizeBlock,
+    OperationState, PluginBlock, PluginVariable, Source, SourceHydrator, Summary, SyncPolicy, Word,
 };
 pub use application_set::{ApplicationSet, ApplicationSetSpec, ApplicationSetSyncPolicy, IgnoreApplicationDifferences};
 pub use policy::{
@@ -20,8 +20,8 @@ pub use policy::{
     SecretKeyReference, SigningSettings, StrategySpec, VerificationSpec, WindowKind, WriteBackMethod, WriteBackSpec,
 };
 pub use status::{
-    DecisionRecord, HeldBack, ImageState, ImageStatus, ImageUpdatePolicyStatus, RememberedPlace, SeenDigest,
-    StatusSummary, WatchedImage,
+    DecisionRecord, HeldBack, ImageState, ImageStatus, ImageUpdatePolicyStatus, RememberedPlace, RememberedRollout,
+    RolloutStatus, RolloutWord, SeenDigest, StatusSummary, WatchedImage,
 };
 pub use target::{
     FileKeys, FileTargetSpec, HelmTargetSpec, HelmValuesTargetSpec, KustomizeTargetSpec, PluginTargetSpec,

@@ -37,6 +37,9 @@ pub struct ImageUpdatePolicyStatus {
     /// What Fairlead remembers from look to look of the places that it wrote.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remembered: Vec<RememberedPlace>,
+    /// How far versions that were written have come, as long as that is open.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rollouts: Vec<RememberedRollout>,
     /// Which digests Fairlead knows, for images with a minimum age.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub watched: Vec<WatchedImage>,
@@ -59,6 +62,18 @@ pub struct RememberedPlace {
     /// The value of `fairlead.dev/resume` on the Application that was acted on last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resumed: Option<String>,
+}
+
+/// How far a version that was written to a place has come.
+#[derive(KubeSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RememberedRollout {
+    /// The Application's name.
+    pub application: String,
+    /// The fingerprint of the Application, the repository and the place.
+    pub mark: String,
+    /// How far.
+    pub rollout: RolloutStatus,
 }
 
 /// Which digests of an image Fairlead knows.
@@ -144,6 +159,40 @@ pub struct ImageStatus {
     /// A version that a person took back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_back: Option<HeldBack>,
+    /// How far the version that Fairlead wrote last has come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<RolloutStatus>,
+}
+
+/// How far a version that was written has come.
+#[derive(KubeSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RolloutStatus {
+    /// How far.
+    pub state: RolloutWord,
+    /// Since when.
+    pub since: Time,
+    /// When the version was written.
+    pub written_at: Time,
+    /// When it was pushed or, where the registry does not tell, built; left out where neither is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pushed_at: Option<Time>,
+    /// From the write to health, once that is reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lag_seconds: Option<i64>,
+}
+
+/// How far a version that was written has come.
+#[derive(JsonSchema, Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RolloutWord {
+    /// Argo CD is at it.
+    Progressing,
+    /// The Application is Synced and Healthy.
+    Healthy,
+    /// The sync failed, or the Application is Degraded.
+    Degraded,
+    /// Argo CD does not say, or waits for a person.
+    Unknown,
 }
 
 /// How an image fares.

@@ -172,6 +172,9 @@ fn image_text(explained: &ImageExplanation) -> String {
     if let Some(written) = &report.written {
         line("last write", written.clone());
     }
+    if let Some(rollout) = &report.rollout {
+        line("rollout", format!("{:?} since {}", rollout.state, rollout.since));
+    }
     line("next", format!("{}: {}", report.reason, report.message));
     match verdict {
         Some(Ok(verdict)) => line("tag", format!("{}: {}: {}", verdict.tag, verdict.reason, verdict.message)),
@@ -231,6 +234,7 @@ mod tests {
             until: None,
             mark: None,
             resumed: None,
+            rollout: None,
         };
         let verdict = Verdict {
             tag: "2.0.0".parse().expect("a tag"),

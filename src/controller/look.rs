@@ -17,7 +17,7 @@ use crate::adapters::kubernetes::{
 };
 use crate::api::{ImageUpdatePolicyStatus, RECONCILE_AT};
 use crate::lower::Lowered;
-use crate::model::{Memory, PolicyId, Reason, Report, Severity, State};
+use crate::model::{ImageReport, Memory, PolicyId, Reason, Report, Severity, State};
 use crate::pipeline::{self, Event, EventObject};
 use crate::ports::{Clock, Ports, Registry};
 use crate::telemetry::Metrics;
@@ -28,6 +28,8 @@ const UNTOLD_RETRY: Duration = Duration::from_secs(10);
 const LONGEST_DELAY: Duration = Duration::from_secs(10);
 /// A hold that ends sooner is waited for at least this long.
 const SHORTEST_HOLD: Duration = Duration::from_secs(1);
+/// How soon a look follows where a version is on its way. Changes that Argo CD tells wake the policy by themselves.
+const FOLLOWING: Duration = Duration::from_secs(15);
 /// A request for a look is about its own moment when it is no older.
 const REQUEST_HOLDS: SignedDuration = SignedDuration::from_secs(60);
 
@@ -93,7 +95,10 @@ impl Looks {
         // What could not be read is not forgotten: it is kept as it is, and read again.
         known.memory = (!known.blind).then(|| report.memory.clone());
         let told = self.tell(&report, &mut known).await;
-        let failing = pipeline::ready(&report).severity == Severity::Failing;
+        let ready = pipeline::ready(&report);
+        // What was written is written: looking again sooner helps nobody.
+        let written = matches!(ready.reason, Reason::RolloutDegraded | Reason::RolloutStuck);
+        let failing = ready.severity == Severity::Failing && !written;
         known.failures = if failing { known.failures.saturating_add(1) } else { 0 };
         let pause = pause(&lowered, &report, known.failures);
         self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(lowered.id.clone(), known);
@@ -149,7 +154,7 @@ impl Looks {
             return true;
         }
         log(report, known.status.as_ref());
-        let keep: &[&str] = if known.blind { &["resumed", "remembered", "watched"] } else { &[] };
+        let keep: &[&str] = if known.blind { &["resumed", "remembered", "rollouts", "watched"] } else { &[] };
         if let Err(cause) = publish_status(&self.client, &report.policy, &known.uid, &next, keep).await {
             tracing::warn!(policy = %report.policy, cause, "cannot write the status");
             return false;
@@ -180,7 +185,10 @@ fn fresh_since(known: &Known, lowered: &Lowered, now: Timestamp) -> Timestamp {
 
 /// The interval with up to a tenth more; sooner where a hold ends before, and after failures, then slower each time.
 fn pause(lowered: &Lowered, report: &Report, failures: u32) -> Duration {
+    let under_way =
+        |image: &ImageReport| image.rollout.as_ref().is_some_and(|rollout| rollout.is_under_way(report.checked_at));
     let interval = lowered.interval();
+    let interval = if report.images.iter().any(under_way) { interval.min(FOLLOWING) } else { interval };
     let until = report.images.iter().filter_map(|image| image.until).min();
     let hold = until.and_then(|until| Duration::try_from(until.duration_since(report.checked_at)).ok());
     let base = match failures {

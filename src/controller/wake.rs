@@ -10,7 +10,7 @@ use kube::{Resource, ResourceExt};
 use tokio::sync::mpsc;
 
 use crate::adapters::kubernetes::{Change, PolicyIndex, PolicyObject};
-use crate::model::{PolicyId, Repository};
+use crate::model::{ApplicationId, PolicyId, Repository};
 
 /// Passes changes of Applications on to the policies that match them, before or after the change.
 pub(super) async fn forward(
@@ -37,6 +37,7 @@ fn matching(policies: &PolicyIndex, change: &Change) -> Vec<ObjectRef<PolicyObje
     let labels = if change.labels.is_empty() { unlabelled.as_slice() } else { change.labels.as_slice() };
     let concerned = |object: &Arc<PolicyObject>| {
         object.namespace().as_deref() == Some(change.id.namespace.as_str())
+            && (!change.progress || follows(object, &change.id))
             && policies
                 .lowered(object)
                 .policy
@@ -49,6 +50,12 @@ fn matching(policies: &PolicyIndex, change: &Change) -> Vec<ObjectRef<PolicyObje
         .filter(|object| concerned(object))
         .map(|object| ObjectRef::from_obj(object.as_ref()))
         .collect()
+}
+
+/// Whether a policy waits for what was written into an Application to run.
+fn follows(object: &PolicyObject, application: &ApplicationId) -> bool {
+    let status = object.0.as_ref().ok().and_then(|policy| policy.status.as_ref());
+    status.is_some_and(|status| status.rollouts.iter().any(|rollout| rollout.application == application.name))
 }
 
 /// The policies that log in with a Secret.

@@ -350,6 +350,7 @@ mod tests {
             held_back: None,
             until: None,
             resumed: None,
+            rollout: None,
         };
         let report = Report {
             policy: PolicyId::new("argocd", "flask-app"),

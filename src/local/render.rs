@@ -173,6 +173,7 @@ mod tests {
             held_back: None,
             until: None,
             resumed: None,
+            rollout: None,
         }
     }
 

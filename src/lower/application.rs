@@ -5,12 +5,15 @@ use serde_json::Value;
 
 use crate::api;
 use crate::model::{
-    Application, ApplicationId, Helm, HelmParameter, Kustomize, Plugin, Source, SourceKind, Sources, Values, Variable,
+    Application, ApplicationId, Health, Helm, HelmParameter, Kustomize, Plugin, Progress, Source, SourceKind, Sources,
+    SyncOperation, SyncPhase, Values, Variable,
 };
 
 const SKIP_RECONCILE: &str = "argocd.argoproj.io/skip-reconcile";
 const TRACKING_ID: &str = "argocd.argoproj.io/tracking-id";
 const INSTANCE: &str = "app.kubernetes.io/instance";
+/// Characters that are kept of why a sync failed.
+const MESSAGE: usize = 200;
 /// The fields that hold sources, as managed fields name them.
 const SOURCES: [&str; 3] = ["f:source", "f:sources", "f:sourceHydrator"];
 
@@ -40,7 +43,50 @@ pub fn application(object: &api::Application) -> Application {
             .and_then(|status| status.summary.as_ref())
             .map(|summary| summary.images.clone())
             .unwrap_or_default(),
+        automated: object
+            .spec
+            .sync_policy
+            .as_ref()
+            .and_then(|policy| policy.automated.as_ref())
+            .is_some_and(|automated| automated.enabled != Some(false)),
+        progress: object.status.as_ref().and_then(progress),
     }
+}
+
+/// What Argo CD says of the Application, cut to what is needed; `None` where it says nothing.
+fn progress(status: &api::ApplicationStatus) -> Option<Progress> {
+    let api::ApplicationStatus { sync, health, operation_state, reconciled_at, .. } = status;
+    if sync.is_none() && health.is_none() && operation_state.is_none() && reconciled_at.is_none() {
+        return None;
+    }
+    Some(Progress {
+        synced: sync.as_ref().and_then(|sync| match sync.status.as_str() {
+            "Synced" => Some(true),
+            "OutOfSync" => Some(false),
+            _ => None,
+        }),
+        health: health.as_ref().map_or(Health::Unknown, |health| match health.status.as_str() {
+            "Healthy" => Health::Healthy,
+            "Progressing" => Health::Progressing,
+            "Degraded" => Health::Degraded,
+            "Suspended" => Health::Suspended,
+            "Missing" => Health::Missing,
+            _ => Health::Unknown,
+        }),
+        operation: operation_state.as_ref().map(sync_operation),
+        reconciled_at: reconciled_at.as_deref().and_then(|time| time.parse().ok()),
+    })
+}
+
+fn sync_operation(state: &api::OperationState) -> SyncOperation {
+    let phase = match state.phase.as_str() {
+        "Succeeded" => SyncPhase::Succeeded,
+        "Failed" | "Error" => SyncPhase::Failed,
+        _ => SyncPhase::Running,
+    };
+    let failed = phase == SyncPhase::Failed;
+    let message = if failed { state.message.chars().take(MESSAGE).collect() } else { String::new() };
+    SyncOperation { phase, message, started_at: state.started_at.as_deref().and_then(|time| time.parse().ok()) }
 }
 
 /// The ApplicationSet that controls the Application.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{ApplicationId, Pointer};
+use super::{ApplicationId, Pointer, Progress};
 
 /// An Argo CD Application, as far as it matters for images.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +32,10 @@ pub struct Application {
     pub sources: Sources,
     /// Images of live Pods, as Argo CD reports them; old and new side by side in a rollout. A hint, never the truth.
     pub live_images: Vec<String>,
+    /// Whether Argo CD syncs it by itself.
+    pub automated: bool,
+    /// What Argo CD says of it; `None` where it says nothing.
+    pub progress: Option<Progress>,
 }
 
 /// Where the manifests of an Application come from.

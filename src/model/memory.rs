@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::Digest;
+use super::{Digest, Rollout};
 
 /// What is remembered of a policy. A look that could not see everything forgets nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub struct Remembered {
     pub held_back: Option<(String, Timestamp)>,
     /// The value of `fairlead.dev/resume` on the Application that was acted on last.
     pub resumed: Option<String>,
+    /// How far that version has come, until it is in place and healthy.
+    pub rollout: Option<Rollout>,
 }
 
 /// Which digests of an image are known.

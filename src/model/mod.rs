@@ -23,6 +23,7 @@ mod problem;
 mod reason;
 mod registries;
 mod report;
+mod rollout;
 mod rule;
 mod schedule;
 mod version;
@@ -57,6 +58,7 @@ pub use registries::{
     ApiAddress, Authority, CredentialSource, RegistriesConfiguration, RegistryEntry, RegistryPrefix, Route, TagOrder,
 };
 pub use report::{ImageReport, Report, State};
+pub use rollout::{Health, Progress, Rollout, RolloutState, SyncOperation, SyncPhase};
 pub use rule::{Allow, Constraint, Ignore, Pin, Rule, Strategy};
 pub use schedule::{Closed, Schedule, Window};
 pub use version::LooseVersion;

@@ -181,6 +181,11 @@ reasons! {
     SigningFailed = Stalled,
     /// The file that would be changed is not in the repository.
     FileNotFound = Stalled,
+    // After the write.
+    /// The version was written, and its sync failed or the Application is Degraded.
+    RolloutDegraded = Failing,
+    /// The version was written, and the Application is still not Synced and Healthy after half an hour.
+    RolloutStuck = Failing,
 
     // Why a candidate won or lost.
     /// The rule's choice.

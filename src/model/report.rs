@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{ApplicationId, Counts, Mark, Memory, PolicyId, Problem, Reason, Severity};
+use super::{ApplicationId, Counts, Mark, Memory, PolicyId, Problem, Reason, Rollout, Severity};
 
 /// What happened to every image of one policy at one look. Status, events and metrics are computed from it alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +60,8 @@ pub struct ImageReport {
     pub until: Option<Timestamp>,
     /// The value of `fairlead.dev/resume` on the Application that was acted on last.
     pub resumed: Option<String>,
+    /// How far the version that was written last has come; `None` when that is settled.
+    pub rollout: Option<Rollout>,
 }
 
 /// How an image fares.

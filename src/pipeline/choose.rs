@@ -120,6 +120,14 @@ impl<'a> Offer<'a> {
         Ok(Decided { decision, held_back })
     }
 
+    /// When a tag was pushed, or else built, as far as that is known.
+    pub async fn pushed_at(&self, tag: &Tag) -> Option<Timestamp> {
+        let state = self.state.lock().await;
+        let found = state.listing.candidates.iter().find(|candidate| candidate.tag == *tag)?;
+        let Details::Known(known) = &found.details else { return None };
+        known.pushed.or_else(|| known.builds.iter().filter_map(|(_, created)| *created).max())
+    }
+
     /// Why each candidate wins or loses where `current` is in place.
     pub async fn verdicts(
         &self,

@@ -26,7 +26,7 @@ pub enum EventObject {
     Application(ApplicationId),
 }
 
-/// The events of a look: one on the Application and one on the policy for each version written and each new hold, and one on the policy when
+/// The events of a look: one on the Application and one on the policy for each version written, each new hold and each rollout that goes wrong, and one on the policy when
 /// it stops or starts being ready, or is not ready for another reason.
 pub fn events(report: &Report, previous: Option<&ImageUpdatePolicyStatus>) -> Vec<Event> {
     let mut events = Vec::new();
@@ -47,8 +47,11 @@ fn is_new_hold(image: &ImageReport, previous: Option<&ImageUpdatePolicyStatus>) 
     let before = previous.into_iter().flat_map(|status| &status.images);
     let mut before =
         before.filter(|before| before.application == image.application.name && before.alias == image.image);
-    let held = |reason: Reason| matches!(reason, Reason::RolledBackByHand | Reason::WouldGoBackwards);
-    held(image.reason) && !before.any(|before| before.reason == image.reason.as_str() && before.chosen == image.chosen)
+    let told = |reason: Reason| {
+        use Reason::{RolledBackByHand, RolloutDegraded, RolloutStuck, WouldGoBackwards};
+        matches!(reason, RolledBackByHand | WouldGoBackwards | RolloutDegraded | RolloutStuck)
+    };
+    told(image.reason) && !before.any(|before| before.reason == image.reason.as_str() && before.chosen == image.chosen)
 }
 
 fn turn(report: &Report, previous: Option<&ImageUpdatePolicyStatus>) -> Option<Event> {

@@ -9,7 +9,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::choose::holds;
 use crate::model::{
-    Application, Current, Digest, ImageReport, Known, Mark, Memory, Policy, Remembered, Report, Repository, Watch,
+    Application, Current, Digest, ImageReport, Known, Mark, Memory, Policy, Remembered, Report, Repository,
+    RolloutState, Watch,
 };
 
 /// Known digests that have reached the minimum age, at most for one image.
@@ -43,7 +44,12 @@ pub(super) fn resumed(
     if by_policy || by_application {
         // What stands as it was written is no hold, and is still ours.
         let stands = |written: &String| current.is_some_and(|current| holds(current, written));
-        return Remembered { written: remembered.written.filter(stands), held_back: None, resumed };
+        return Remembered {
+            written: remembered.written.clone().filter(stands),
+            held_back: None,
+            resumed,
+            ..remembered
+        };
     }
     Remembered { resumed, ..remembered }
 }
@@ -60,7 +66,8 @@ pub(super) fn after(before: &Memory, images: &[ImageReport], exists: impl Fn(&st
     for image in images {
         let Some(mark) = &image.mark else { continue };
         let (written, held_back) = (image.written.clone(), image.held_back.clone());
-        let remembered = Remembered { written, held_back, resumed: image.resumed.clone() };
+        let rollout = image.rollout.filter(|rollout| rollout.state != RolloutState::Healthy);
+        let remembered = Remembered { written, held_back, resumed: image.resumed.clone(), rollout };
         if remembered == Remembered::default() {
             memory.places.remove(mark);
         } else {

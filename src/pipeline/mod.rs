@@ -14,6 +14,7 @@ mod kustomize;
 mod memory;
 mod place;
 mod plugin;
+mod rollout;
 mod status;
 mod undone;
 mod values;
@@ -74,7 +75,7 @@ pub async fn reconcile(ports: Ports<'_>, lowered: &Lowered, memory: &Memory, fre
     report.problems.extend(problems_of(policy, &found, &inventory));
     let older: Vec<&Policy> =
         others.iter().map(Arc::as_ref).filter(|other| other.id != policy.id && other.goes_before(policy)).collect();
-    let desk = Desk { ports, policy, older: &older, sets: &inventory.sets, offers: &offers, memory };
+    let desk = Desk { ports, policy, older: &older, sets: &inventory.sets, offers: &offers, memory, now };
     report.images = write_all(desk, found).await;
     report.memory = memory::after(memory, &report.images, |name| inventory.names().any(|known| known == name));
     report.memory.resumed = policy.resume.clone().or(report.memory.resumed);

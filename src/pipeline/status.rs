@@ -6,15 +6,18 @@ use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use crate::api::{
-    DecisionRecord, HeldBack, ImageState, ImageStatus, ImageUpdatePolicyStatus, RememberedPlace, SeenDigest,
-    StatusSummary, WatchedImage,
+    DecisionRecord, HeldBack, ImageState, ImageStatus, ImageUpdatePolicyStatus, RememberedPlace, RememberedRollout,
+    RolloutStatus, RolloutWord, SeenDigest, StatusSummary, WatchedImage,
 };
-use crate::model::{Counts, ImageReport, Mark, Memory, Reason, Remembered, Report, Severity, State, Watch};
+use crate::model::{
+    Counts, ImageReport, Mark, Memory, Reason, Remembered, Report, Rollout, RolloutState, Severity, State, Watch,
+};
 
 const MAXIMUM_ENTRIES: usize = 200;
 /// Bytes of JSON that the entries may take, so that the whole object stays far below what etcd accepts.
 const MAXIMUM_ENTRY_BYTES: usize = 110 * 1024;
 const MAXIMUM_REMEMBERED_BYTES: usize = 90 * 1024;
+const MAXIMUM_ROLLOUT_BYTES: usize = 25 * 1024;
 const MAXIMUM_WATCHED_BYTES: usize = 40 * 1024;
 /// Digits of a digest that is known to be old.
 const SHORT_DIGEST: usize = 16;
@@ -85,6 +88,7 @@ pub fn status(report: &Report, previous: Option<&ImageUpdatePolicyStatus>) -> Im
         images,
         resumed: report.memory.resumed.clone(),
         remembered: remembered_places(&report.memory),
+        rollouts: open_rollouts(&report.memory),
         watched: watched_images(&report.memory),
     }
 }
@@ -106,7 +110,8 @@ pub fn remembered(status: &ImageUpdatePolicyStatus) -> Memory {
     let place = |place: &RememberedPlace| {
         let mark = Mark { application: place.application.clone(), place: place.mark.clone() };
         let held_back = place.held_back.as_ref().map(|held| (held.version.clone(), held.since.0));
-        (mark, Remembered { written: place.written.clone(), held_back, resumed: place.resumed.clone() })
+        let (written, resumed) = (place.written.clone(), place.resumed.clone());
+        (mark, Remembered { written, held_back, resumed, rollout: None })
     };
     let watch = |watch: &WatchedImage| {
         let old = watch.old.as_bytes().chunks(SHORT_DIGEST).map(|short| String::from_utf8_lossy(short).into_owned());
@@ -114,11 +119,14 @@ pub fn remembered(status: &ImageUpdatePolicyStatus) -> Memory {
         let watched = Watch { since: watch.since.0, old: old.collect(), young: young.collect() };
         ((watch.image.clone(), watch.repository.clone()), watched)
     };
-    Memory {
-        places: status.remembered.iter().map(place).collect(),
-        watches: status.watched.iter().map(watch).collect(),
-        resumed: status.resumed.clone(),
+    let mut places: BTreeMap<Mark, Remembered> = status.remembered.iter().map(place).collect();
+    for RememberedRollout { application, mark, rollout } in &status.rollouts {
+        let mark = Mark { application: application.clone(), place: mark.clone() };
+        if let Some(place) = places.get_mut(&mark) {
+            place.rollout = Some(open_rollout(rollout));
+        }
     }
+    Memory { places, watches: status.watched.iter().map(watch).collect(), resumed: status.resumed.clone() }
 }
 
 /// As much of what is remembered as there is room for; holds first.
@@ -136,6 +144,57 @@ fn remembered_places(memory: &Memory) -> Vec<RememberedPlace> {
             .map(|(version, since)| HeldBack { version: version.clone(), since: Time(*since) }),
     };
     fitting(places.into_iter().map(place), MAXIMUM_REMEMBERED_BYTES)
+}
+
+/// As many open rollouts as there is room for, the newest first: the older ones are told as stuck, or about to be.
+fn open_rollouts(memory: &Memory) -> Vec<RememberedRollout> {
+    let open = memory.places.iter().filter_map(|(mark, place)| Some((mark, place.rollout.as_ref()?)));
+    let mut open: Vec<(&Mark, &Rollout)> = open.collect();
+    open.sort_by_key(|(mark, rollout)| (std::cmp::Reverse(rollout.written_at), *mark));
+    let remembered = |(mark, rollout): (&Mark, &Rollout)| RememberedRollout {
+        application: mark.application.clone(),
+        mark: mark.place.clone(),
+        rollout: rollout_status(rollout),
+    };
+    fitting(open.into_iter().map(remembered), MAXIMUM_ROLLOUT_BYTES)
+}
+
+fn rollout_status(rollout: &Rollout) -> RolloutStatus {
+    RolloutStatus {
+        state: match rollout.state {
+            RolloutState::Progressing => RolloutWord::Progressing,
+            RolloutState::Healthy => RolloutWord::Healthy,
+            RolloutState::Degraded => RolloutWord::Degraded,
+            RolloutState::Unknown => RolloutWord::Unknown,
+        },
+        since: Time(rollout.since),
+        written_at: Time(rollout.written_at),
+        pushed_at: rollout.pushed_at.map(Time),
+        lag_seconds: rollout.lag().map(|lag| lag.as_secs()),
+    }
+}
+
+fn open_rollout(rollout: &RolloutStatus) -> Rollout {
+    Rollout {
+        written_at: rollout.written_at.0,
+        pushed_at: rollout.pushed_at.as_ref().map(|time| time.0),
+        state: match rollout.state {
+            RolloutWord::Progressing => RolloutState::Progressing,
+            RolloutWord::Healthy => RolloutState::Healthy,
+            RolloutWord::Degraded => RolloutState::Degraded,
+            RolloutWord::Unknown => RolloutState::Unknown,
+        },
+        since: rollout.since.0,
+    }
+}
+
+/// How far the version has come; what came to its end stays shown as long as the version stands.
+fn rollout_of(image: &ImageReport, before: Option<&ImageStatus>) -> Option<RolloutStatus> {
+    let ended = before.filter(|before| {
+        image.held_back.is_none() && before.written == image.written && before.current == image.current
+    });
+    let ended = ended.and_then(|before| before.rollout.clone()).filter(|ended| ended.state == RolloutWord::Healthy);
+    image.rollout.as_ref().map(rollout_status).or(ended)
 }
 
 fn watched_images(memory: &Memory) -> Vec<WatchedImage> {
@@ -247,6 +306,7 @@ fn entry(image: &ImageReport, before: Option<&ImageStatus>) -> ImageStatus {
             .held_back
             .as_ref()
             .map(|(version, since)| HeldBack { version: version.clone(), since: Time(*since) }),
+        rollout: rollout_of(image, before),
     }
 }
 

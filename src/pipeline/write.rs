@@ -3,14 +3,17 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::choose::{self, Offer};
 use super::discover::{self, Finding, Use};
 use super::memory;
 use super::place::{self, Version};
+use super::rollout;
 use super::undone;
 use crate::model::{
     Application, ApplicationPlan, Choice, Decision, Edit, Guard, Image, ImageReport, Mark, Memory, Outcome, Pin,
-    Pointer, Policy, Problem, Reason, Remembered, Source,
+    Pointer, Policy, Problem, Reason, Remembered, Rollout, Source,
 };
 use crate::ports::{ApplicationSets, Ports, RegistryError, WriteError};
 
@@ -33,6 +36,8 @@ pub struct Desk<'a> {
     pub offers: &'a [Option<Result<Offer<'a>, RegistryError>>],
     /// What is remembered of earlier looks.
     pub memory: &'a Memory,
+    /// When the look began.
+    pub now: Timestamp,
 }
 
 /// One image of one Application between decision and write.
@@ -42,6 +47,8 @@ struct Draft<'a> {
     choice: Option<Choice>,
     /// Whether a person seems to have taken a version back since the last look.
     newly_held: bool,
+    /// When the choice was pushed, as far as that is known.
+    pushed_at: Option<Timestamp>,
     report: ImageReport,
 }
 
@@ -74,10 +81,11 @@ impl<'a> Desk<'a> {
             if plan.edits.is_empty() || self.policy.dry_run {
                 return finish(drafts);
             }
+            let written_at = self.ports.clock.now();
             match self.ports.applications.write(&plan).await {
                 Ok(()) => {
                     settle(&mut drafts, &plan, |draft, edit| {
-                        draft.written(edit);
+                        draft.written(edit, rollout::begin(&finding.application, written_at));
                     });
                     return finish(drafts);
                 }
@@ -125,9 +133,9 @@ impl<'a> Desk<'a> {
                         &image.title,
                         used.held.version.as_ref(),
                     );
-                    self.draft(draft.using(used, mark, &remembered), offer.as_ref(), used, &remembered)
-                        .await
-                        .naming(application)
+                    let draft = draft.using(used, mark, &remembered).following(application, self.now);
+                    let draft = self.draft(draft, offer.as_ref(), used, &remembered).await;
+                    draft.naming(application).troubled(application, self.now)
                 }
             };
             drafts.push(draft);
@@ -148,7 +156,13 @@ impl<'a> Desk<'a> {
             None => return draft.refused(&self.unasked()),
         };
         match offer.decide(self.ports, used, remembered).await {
-            Ok(decided) => draft.decided(&decided.decision, decided.held_back, remembered, self.policy.dry_run),
+            Ok(decided) => {
+                let mut draft = draft.decided(&decided.decision, decided.held_back, remembered, self.policy.dry_run);
+                if let Some(choice) = &draft.choice {
+                    draft.pushed_at = offer.pushed_at(&choice.tag).await;
+                }
+                draft
+            }
             Err(error) => draft.refused(&choose::problem(&error)),
         }
     }
@@ -243,8 +257,9 @@ impl<'a> Draft<'a> {
             held_back: None,
             until: None,
             resumed: None,
+            rollout: None,
         };
-        Self { image, used: None, choice: None, newly_held: false, report }
+        Self { image, used: None, choice: None, newly_held: false, pushed_at: None, report }
     }
 
     fn using(mut self, used: &Use, mark: Mark, remembered: &Remembered) -> Self {
@@ -252,9 +267,31 @@ impl<'a> Draft<'a> {
         self.report.written.clone_from(&remembered.written);
         self.report.held_back.clone_from(&remembered.held_back);
         self.report.resumed.clone_from(&remembered.resumed);
+        self.report.rollout.clone_from(&remembered.rollout);
         self.report.current = used.current().map(ToString::to_string);
         self.report.destination = Some(used.place.to_string());
         self.used = Some(used.clone());
+        self
+    }
+
+    /// Looks how far what was written has come, as long as it stands.
+    fn following(mut self, application: &Application, now: Timestamp) -> Self {
+        let current = self.used.as_ref().and_then(|used| used.held.version.as_ref());
+        let written = self.report.written.as_deref();
+        let stands = written.filter(|written| current.is_some_and(|current| choose::holds(current, written)));
+        self.report.rollout = self.report.rollout.take().zip(stands).map(|(before, written)| {
+            rollout::follow(&before, application, &self.image.reference.repository, written, now)
+        });
+        self
+    }
+
+    /// Says what is wrong with the version that is in place, where nothing else is to be said.
+    fn troubled(mut self, application: &Application, now: Timestamp) -> Self {
+        let rollout = self.report.rollout.as_ref().filter(|_| self.report.reason == Reason::UpToDate);
+        if let Some((reason, message)) = rollout.and_then(|rollout| rollout::trouble(rollout, application, now)) {
+            self.report.reason = reason;
+            self.report.message = message;
+        }
         self
     }
 
@@ -273,7 +310,7 @@ impl<'a> Draft<'a> {
     fn decided(
         mut self,
         decision: &Decision,
-        held_back: Option<(String, jiff::Timestamp)>,
+        held_back: Option<(String, Timestamp)>,
         remembered: &Remembered,
         dry_run: bool,
     ) -> Self {
@@ -334,9 +371,10 @@ impl<'a> Draft<'a> {
         if matches!(self.image.rule.pin, Pin::Tag) { Pin::Tag } else { Pin::TagAndDigest }
     }
 
-    fn written(&mut self, edit: &Edit) {
+    fn written(&mut self, edit: &Edit, rollout: Rollout) {
         let kept = self.kept_pin();
         let report = &mut self.report;
+        report.rollout = Some(Rollout { pushed_at: self.pushed_at, ..rollout });
         report.previous = report.current.replace(edit.to.clone());
         report.written = Some(self.choice.as_ref().map_or_else(|| edit.to.clone(), |choice| choice.written(kept)));
         report.reason = Reason::Updated;

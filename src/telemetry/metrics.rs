@@ -34,6 +34,7 @@ pub struct Metrics {
     registry_duration: HistogramVec,
     registry_avoided: IntCounterVec,
     webhook_requests: IntCounterVec,
+    lags: Lags,
     registries_readable: IntGauge,
 }
 
@@ -93,6 +94,7 @@ impl Metrics {
                 &["registry"],
             )?,
             webhook_requests: webhook_requests(&registry)?,
+            lags: Lags::new(&registry)?,
             registries_readable: registries_readable(&registry)?,
             registry,
         };
@@ -126,6 +128,24 @@ impl Metrics {
         self.updates.with_label_values(&[namespace, name]).inc_by(u64::try_from(updated).unwrap_or_default());
         for image in report.images.iter().filter(|image| image.state() == State::Failed) {
             self.failures.with_label_values(&[namespace, name, image.reason.as_str()]).inc();
+        }
+        drop(policies);
+        self.observe_lags(report);
+    }
+
+    /// The lags that came to their end at this look.
+    fn observe_lags(&self, report: &Report) {
+        let namespace = &[report.policy.namespace.as_str()];
+        for image in &report.images {
+            let Some(rollout) = &image.rollout else { continue };
+            let pushed_at = rollout.pushed_at.filter(|_| image.state() == State::Updated);
+            if let Some(pushed_at) = pushed_at {
+                let lag = rollout.written_at.duration_since(pushed_at).as_secs_f64();
+                self.lags.push_to_written.with_label_values(namespace).observe(lag.max(0.0));
+            }
+            if let Some(lag) = rollout.lag() {
+                self.lags.written_to_healthy.with_label_values(namespace).observe(lag.as_secs_f64().max(0.0));
+            }
         }
     }
 
@@ -188,6 +208,31 @@ impl Metrics {
 fn webhook_requests(registry: &Registry) -> Result<IntCounterVec, prometheus::Error> {
     let help = "Requests of webhooks, by source and what became of them.";
     counter(registry, "fairlead_webhook_requests_total", help, &["source", "outcome"])
+}
+
+/// How long versions take from one station to the next.
+struct Lags {
+    push_to_written: HistogramVec,
+    written_to_healthy: HistogramVec,
+}
+
+impl Lags {
+    fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let pushed =
+            "From the push of an image, or its build where the registry does not tell, to the write of its version.";
+        let written = "From the write of a version to the Application being Synced and Healthy.";
+        Ok(Self {
+            push_to_written: lag(registry, "fairlead_push_to_written_seconds", pushed)?,
+            written_to_healthy: lag(registry, "fairlead_written_to_healthy_seconds", written)?,
+        })
+    }
+}
+
+fn lag(registry: &Registry, name: &str, help: &str) -> Result<HistogramVec, prometheus::Error> {
+    let buckets = vec![5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 86400.0];
+    let family = HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets), &["namespace"])?;
+    register(registry, &family)?;
+    Ok(family)
 }
 
 fn registries_readable(registry: &Registry) -> Result<IntGauge, prometheus::Error> {

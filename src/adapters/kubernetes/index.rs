@@ -27,6 +27,8 @@ pub struct Change {
     pub id: ApplicationId,
     /// Its labels before and after, whichever there are.
     pub labels: Vec<BTreeMap<String, String>>,
+    /// Whether nothing differs but what Argo CD says of it: news for those alone who wait for something that was written.
+    pub progress: bool,
 }
 
 type Entry = Result<Arc<Application>, String>;
@@ -194,22 +196,22 @@ fn entry_of(object: &DeserializeGuard<api::Application>) -> Entry {
 
 /// Tells of a change unless nothing differs but the version of the object: Argo CD writes its status all the time.
 fn tell(changes: &mpsc::UnboundedSender<Change>, id: &ApplicationId, before: Option<&Entry>, after: Option<&Entry>) {
-    let timeless = |entry: Option<&Entry>| {
-        entry.map(|entry| {
-            entry
-                .as_ref()
-                .map(|application| Application { resource_version: String::new(), ..(**application).clone() })
-                .map_err(Clone::clone)
-        })
+    let without = |entry: Option<&Entry>, kept: Option<()>| {
+        let bare = |application: &Arc<Application>| {
+            let progress = application.progress.clone().filter(|_| kept.is_some());
+            Application { resource_version: String::new(), progress, ..(**application).clone() }
+        };
+        entry.map(|entry| entry.as_ref().map(bare).map_err(Clone::clone))
     };
-    if timeless(before) == timeless(after) {
+    if without(before, Some(())) == without(after, Some(())) {
         return;
     }
+    let progress = without(before, None) == without(after, None);
     let readable = [before, after].into_iter().flatten().filter_map(|entry| entry.as_ref().ok());
     let mut labels: Vec<_> = readable.map(|application| application.labels.clone()).collect();
     labels.dedup();
     // Nobody listens only while shutting down.
-    let _ = changes.send(Change { id: id.clone(), labels });
+    let _ = changes.send(Change { id: id.clone(), labels, progress });
 }
 
 fn fail(sync: &watch::Sender<Sync>, error: &watcher::Error) {

@@ -33,6 +33,7 @@ pub async fn publish_status(
             "images",
             "resumed",
             "remembered",
+            "rollouts",
             "watched",
         ] {
             fields.entry(optional).or_insert(serde_json::Value::Null);
