@@ -10,6 +10,7 @@
 mod world;
 
 use fairlead::lower;
+use fairlead::model::CredentialSource;
 
 /// The problems of a policy with this spec, a line each, and whether anything of it is used.
 fn problems(spec: &str) -> String {
@@ -97,6 +98,71 @@ fn defaults_are_pointed_at_where_they_are_wrong() {
     InvalidConstraint: spec.defaults.constraint: cannot read the constraint `>>1`: `>>1` at character 1 is not a version; write a range such as `~1.2`, `^1`, `>=1.2 <2.0` or `1.2 - 1.4`
     1 images are used
     ");
+}
+
+#[test]
+fn credentials_are_a_tenants_own_or_refused_with_what_to_do() {
+    for given in
+        ["pull", "pullsecret:pull", "pullsecret:argocd/pull", "secret:login#creds", "secret:argocd/login#creds", "aws"]
+    {
+        assert_eq!(image(&format!("{{ image: a, credentials: '{given}' }}")), "2 images are used", "{given}");
+    }
+    insta::assert_snapshot!(image("{ image: a, credentials: 'env:HUB_LOGIN' }"), @"
+    InvalidCredentials: spec.images[1].credentials: `env:` belongs to the administrator: a policy may use it only where that is allowed; let the administrator set it for the registry in the registries configuration, or allow it to the controller with `--allow-credential-sources`
+    1 images are used
+    ");
+    insta::assert_snapshot!(image("{ image: a, credentials: 'ext:/scripts/ecr.sh' }"), @"
+    InvalidCredentials: spec.images[1].credentials: `ext:` belongs to the administrator: a policy may use it only where that is allowed; let the administrator set it for the registry in the registries configuration, or allow it to the controller with `--allow-credential-sources`
+    1 images are used
+    ");
+    insta::assert_snapshot!(image("{ image: a, credentials: 'secret:other/login#creds' }"), @"
+    InvalidCredentials: spec.images[1].credentials: a policy in the namespace `argocd` may not read Secrets of `other`; keep the Secret in the policy's namespace, or let the administrator name it in the registries configuration
+    1 images are used
+    ");
+    insta::assert_snapshot!(image("{ image: a, pullSecret: { name: other/pull } }"), @"
+    InvalidCredentials: spec.images[1].pullSecret.name: a policy in the namespace `argocd` may not read Secrets of `other`; keep the Secret in the policy's namespace, or let the administrator name it in the registries configuration
+    1 images are used
+    ");
+    insta::assert_snapshot!(image("{ image: a, credentials: 'vault:a/b' }"), @"
+    InvalidCredentials: spec.images[1].credentials: `vault` is no source of credentials: write `pullsecret:`, `secret:`, `env:`, `ext:`, `aws`, `gcp` or `azure`; write `pullsecret:NAME`, `secret:NAME#FIELD`, `aws`, `gcp` or `azure`
+    1 images are used
+    ");
+    insta::assert_snapshot!(image("{ image: a, credentials: aws, pullSecret: { name: pull } }"), @"
+    InvalidCredentials: spec.images[1]: both a pull secret and credentials are given; give one of the two
+    1 images are used
+    ");
+}
+
+#[test]
+fn an_image_s_own_credentials_go_before_the_defaults() {
+    let sources = |images: &str| {
+        let spec = format!(
+            "applications: [{{ name: app }}]\ndefaults: {{ pullSecret: {{ name: pull }} }}\nimages: [{images}]"
+        );
+        let lowered = lower::policy(&world::policy("web", "2026-01-01T00:00:00Z", &spec));
+        let images = lowered.policy.unwrap().images;
+        images.iter().filter_map(|image| image.credentials.as_ref()).map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let images =
+        "{ image: a }, { image: b, credentials: 'secret:login#creds' }, { image: c, pullSecret: { name: own } }";
+    assert_eq!(sources(images), ["pullsecret:argocd/pull", "secret:argocd/login#creds", "pullsecret:argocd/own"]);
+    let spec = "applications: [{ name: app }]\ndefaults: { credentials: 'env:HUB' }\nimages: [{ image: a }, { image: b, credentials: aws }]";
+    insta::assert_snapshot!(problems(spec), @"
+    InvalidCredentials: spec.defaults.credentials: `env:` belongs to the administrator: a policy may use it only where that is allowed; let the administrator set it for the registry in the registries configuration, or allow it to the controller with `--allow-credential-sources`
+    1 images are used
+    ");
+}
+
+#[test]
+fn what_the_administrator_allows_a_policy_may_use() {
+    let spec = "applications: [{ name: app }]\nimages: [{ image: a, credentials: 'env:HUB' }, { image: b, credentials: 'env:OTHER' }]";
+    let policy = world::policy("web", "2026-01-01T00:00:00Z", spec);
+    let allowed = [CredentialSource::Environment("HUB".to_owned())];
+    let lowered = lower::policy_allowing(&policy, &allowed);
+    assert_eq!(lowered.problems.len(), 1);
+    let images = lowered.policy.unwrap().images;
+    assert_eq!(images.len(), 1);
+    assert_eq!(images[0].credentials.as_ref(), Some(&allowed[0]));
 }
 
 #[test]

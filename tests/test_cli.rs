@@ -55,6 +55,7 @@ async fn what_would_be_chosen_is_shown_with_where_and_how_it_was_asked() {
       "repository": "team/app",
       "entry": null,
       "login": null,
+      "noIdentity": null,
       "requests": {
         "tags": 1
       },

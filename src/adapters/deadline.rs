@@ -72,7 +72,7 @@ mod tests {
     async fn a_registry_that_never_ends_its_answer_is_given_up() {
         let registry = Deadline::new(Arc::new(Silent), Duration::from_secs(120));
         let repository = "ghcr.io/org/app".parse::<ImageReference>().expect("an image").repository;
-        let question = Question { repository: &repository, pull_secret: None, platforms: &[], dates: false };
+        let question = Question { repository: &repository, credentials: None, platforms: &[], dates: false };
         let error = registry.tags(&question, Timestamp::UNIX_EPOCH).await.expect_err("no answer");
         insta::assert_snapshot!(error, @"cannot read `ghcr.io/org/app`: no whole answer within 120 s");
         assert_eq!(error.reason, Reason::RegistryTimeout);

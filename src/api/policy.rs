@@ -87,6 +87,7 @@ pub struct ApplicationSelector {
 /// How the version of an image is picked. Every field that is left out is taken from `defaults`.
 #[derive(KubeSchema, Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = ("!has(self.pullSecret) || !has(self.credentials)", "give one of pullSecret and credentials"))]
 pub struct RuleSpec {
     /// How candidates are ordered: `SemVer` (when nothing is said), `NewestBuild`, `Alphabetical`, `Digest`, `CalVer`, `Numeric`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -122,6 +123,11 @@ pub struct RuleSpec {
     /// A Secret of type `kubernetes.io/dockerconfigjson` in the policy's namespace, for the registry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pull_secret: Option<PullSecretReference>,
+    /// Where else the login for the registry comes from: `pullsecret:NAME`, `secret:NAME#FIELD` with `user:password` in that
+    /// field, or `aws`, `gcp`, `azure`. In the stead of `pullSecret`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub credentials: Option<String>,
     /// Signatures that an image must carry before it is written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verify: Option<VerificationSpec>,
@@ -465,6 +471,10 @@ mod tests {
         insta::assert_snapshot!(images("{ image: a, strategy: Digest }"), @"
         1 validation error(s):
           - spec.images[0]: strategy Digest needs a constraint: the tag to follow, for example `constraint: latest`
+        ");
+        insta::assert_snapshot!(images("{ image: a, pullSecret: { name: a }, credentials: aws }"), @"
+        1 validation error(s):
+          - spec.images[0]: give one of pullSecret and credentials
         ");
         insta::assert_snapshot!(images("{ image: a, target: { helm: { tag: t }, kustomize: {} } }"), @"
         1 validation error(s):

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use super::registries::AllowedSources;
 use super::{fail, print};
 use crate::adapters::clock::SystemClock;
 use crate::adapters::directory::{DEFAULT_NAMESPACE, Directory, Mode};
@@ -42,6 +43,8 @@ pub struct Args {
     /// A registry, host:port, that is spoken to without TLS; repeat for several
     #[arg(long, value_name = "HOST")]
     plain_http: Vec<String>,
+    #[command(flatten)]
+    allowed: AllowedSources,
     /// How the answer is printed
     #[arg(long, short, value_enum, default_value = "text")]
     output: Output,
@@ -81,7 +84,7 @@ async fn over_folder(args: &Args, folder: &Path, application: &ApplicationId) ->
     let registry = registry(args.plain_http.clone(), Arc::clone(&directory) as _, clock);
     let registry = registry.map_err(|error| with_cause(&error))?;
     let policies = directory.survey().policies.into_iter().filter_map(|manifest| manifest.policy).map(|policy| *policy);
-    explain(&*directory, &*registry, policies.collect(), application, args.tag.as_ref()).await
+    explain(args, &*directory, &*registry, policies.collect(), application).await
 }
 
 async fn in_cluster(args: &Args, application: &ApplicationId) -> Result<Vec<Explanation>, String> {
@@ -94,15 +97,15 @@ async fn in_cluster(args: &Args, application: &ApplicationId) -> Result<Vec<Expl
     let secrets = Arc::new(KubernetesSecrets::new(clients.calls.clone()));
     let registry = registry(args.plain_http.clone(), secrets, Arc::new(SystemClock));
     let registry = registry.map_err(|error| with_cause(&error))?;
-    explain(&applications, &*registry, policies, application, args.tag.as_ref()).await
+    explain(args, &applications, &*registry, policies, application).await
 }
 
 async fn explain(
+    args: &Args,
     applications: &dyn Applications,
     registry: &dyn Registry,
     objects: Vec<ImageUpdatePolicy>,
     application: &ApplicationId,
-    tag: Option<&Tag>,
 ) -> Result<Vec<Explanation>, String> {
     let inventory = applications.list(&application.namespace).await.map_err(|error| error.to_string())?;
     if let Some((_, cause)) = inventory.unreadable.iter().find(|(id, _)| id == application) {
@@ -112,14 +115,15 @@ async fn explain(
         return Err(format!("there is no Application `{application}`"));
     }
     let ours = objects.iter().filter(|object| object.metadata.namespace.as_deref() == Some(&*application.namespace));
-    let lowered: Vec<_> = ours.map(|object| (lower::policy(object), object.status.as_ref())).collect();
+    let lowered: Vec<_> =
+        ours.map(|object| (lower::policy_allowing(object, &args.allowed.sources), object.status.as_ref())).collect();
     let policies = lowered.iter().filter_map(|(lowered, _)| lowered.policy.clone()).map(Arc::new);
     let policies = MemoryPolicies(policies.collect());
     let ports = Ports { applications, policies: &policies, registry, clock: &SystemClock };
     let mut explained = Vec::new();
     for (lowered, status) in &lowered {
         let memory = status.map(pipeline::remembered).unwrap_or_default();
-        explained.extend(pipeline::explain(ports, lowered, &memory, application, tag).await);
+        explained.extend(pipeline::explain(ports, lowered, &memory, application, args.tag.as_ref()).await);
     }
     Ok(explained)
 }

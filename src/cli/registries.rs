@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::adapters::oci::RegistryClient;
 use crate::adapters::registries_file::RegistriesFile;
-use crate::model::{Problem, RegistriesConfiguration};
+use crate::lower::{InvalidSource, Scope, credential_source};
+use crate::model::{CredentialSource, Problem, RegistriesConfiguration};
 
 /// How often the file is looked at.
 const EVERY: Duration = Duration::from_secs(10);
@@ -17,6 +18,24 @@ pub struct RegistriesArgs {
     /// The registries configuration [default: `/app/config/registries.conf`, if it exists]
     #[arg(long, value_name = "PATH", env = "FAIRLEAD_REGISTRIES_CONF")]
     pub registries_conf: Option<PathBuf>,
+}
+
+/// What policies may use although it is the administrator's.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct AllowedSources {
+    /// A source of credentials that every policy may use: `env:NAME`, `ext:/PATH`, `secret:NS/NAME#FIELD`; repeat for several
+    #[arg(
+        long = "allow-credential-sources",
+        value_name = "SOURCE",
+        env = "FAIRLEAD_ALLOW_CREDENTIAL_SOURCES",
+        value_delimiter = ',',
+        value_parser = allowed_source
+    )]
+    pub sources: Vec<CredentialSource>,
+}
+
+fn allowed_source(text: &str) -> Result<CredentialSource, InvalidSource> {
+    credential_source(text, Scope::Administrator)
 }
 
 /// A configuration, and the file that it was read from.

@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::fail;
-use super::registries::RegistriesArgs;
+use super::registries::{AllowedSources, RegistriesArgs};
 use crate::adapters::clock::SystemClock;
 use crate::adapters::deadline::Deadline;
 use crate::adapters::identity::{CloudIdentities, IdentitySettings};
@@ -51,6 +51,8 @@ pub struct Args {
     webhook_secrets: Option<PathBuf>,
     #[command(flatten)]
     registries: RegistriesArgs,
+    #[command(flatten)]
+    allowed: AllowedSources,
     /// How log lines look
     #[arg(long, value_enum, default_value = "text", env = "FAIRLEAD_LOG_FORMAT")]
     log_format: Format,
@@ -82,7 +84,8 @@ async fn try_run(args: Args) -> Result<(), String> {
     let clients = Clients::infer().await.map_err(|error| with_causes(&error))?;
     let metrics = Arc::new(Metrics::new().map_err(|error| error.to_string())?);
     let registry = registry(&args, &clients, &metrics)?;
-    let controllers = Controllers::new(clients, &args.namespaces, registry, metrics.clone());
+    let controllers =
+        Controllers::new(clients, &args.namespaces, registry, metrics.clone(), args.allowed.sources.clone());
     let stop = CancellationToken::new();
     let webhooks = webhooks(&args, &controllers, &metrics, stop.clone()).await?;
     tokio::spawn(stop_on_signal(stop.clone()));

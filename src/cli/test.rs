@@ -192,7 +192,7 @@ impl Trial {
     async fn ask(&mut self, client: &RegistryClient, image: &ImageReference, rule: &Rule) -> Result<(), RegistryError> {
         let dates = rule.needs_dates() || !rule.platforms.is_empty();
         let (repository, platforms) = (&image.repository, rule.platforms.as_slice());
-        let question = Question { repository, pull_secret: None, platforms, dates };
+        let question = Question { repository, credentials: None, platforms, dates };
         self.approach = Some(client.approach(&question).await?);
         let now = SystemClock.now();
         let mut listing = (*client.tags(&question, now).await?).clone();
@@ -223,10 +223,11 @@ impl Trial {
 
     fn rows(&self, requests: &BTreeMap<&'static str, u64>) -> Vec<(&'static str, String)> {
         let mut rows = vec![("image", self.image.clone())];
-        if let Some(Approach { endpoint, repository, entry, login }) = &self.approach {
+        if let Some(Approach { endpoint, repository, entry, login, no_identity }) = &self.approach {
             let entry = entry.as_ref().map(|entry| format!(", by the entry `{entry}`")).unwrap_or_default();
             rows.push(("asked", format!("{endpoint} for `{repository}`{entry}")));
-            rows.push(("login", login.clone().unwrap_or_else(|| "none".to_owned())));
+            let none = || no_identity.as_ref().map_or_else(|| "none".to_owned(), |cause| format!("none: {cause}"));
+            rows.push(("login", login.clone().unwrap_or_else(none)));
         }
         let requests: Vec<String> = requests.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
         rows.push(("requests", if requests.is_empty() { "none".to_owned() } else { requests.join(", ") }));
@@ -280,6 +281,7 @@ impl Trial {
             "repository": approach.map(|approach| &approach.repository),
             "entry": approach.map(|approach| &approach.entry),
             "login": approach.map(|approach| &approach.login),
+            "noIdentity": approach.map(|approach| &approach.no_identity),
             "requests": requests,
             "seconds": self.seconds,
             "tags": self.tags,

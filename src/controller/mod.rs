@@ -30,6 +30,7 @@ use crate::adapters::kubernetes::{
     ApplicationIndex, Change, Clients, KubernetesApplications, PolicyIndex, PolicyObject,
 };
 use crate::adapters::webhooks::PushReceiver;
+use crate::model::CredentialSource;
 use crate::ports::{Clock, Registry};
 use crate::telemetry::{Health, Metrics};
 use look::Looks;
@@ -62,13 +63,20 @@ struct ControllerHealth {
 }
 
 impl Controllers {
-    /// A controller over `namespaces` (none: all), with its watches of Applications started.
-    pub fn new(clients: Clients, namespaces: &[String], registry: Arc<dyn Registry>, metrics: Arc<Metrics>) -> Self {
+    /// A controller over `namespaces` (none: all), with its watches of Applications started. Policies may use the sources of
+    /// credentials in `allowed`, beside their own.
+    pub fn new(
+        clients: Clients,
+        namespaces: &[String],
+        registry: Arc<dyn Registry>,
+        metrics: Arc<Metrics>,
+        allowed: Vec<CredentialSource>,
+    ) -> Self {
         let namespaces: Vec<Option<String>> =
             if namespaces.is_empty() { vec![None] } else { namespaces.iter().cloned().map(Some).collect() };
         let (sender, changes) = mpsc::unbounded_channel();
         let applications = ApplicationIndex::start(&clients.watches, &namespaces, &sender);
-        let policies = Arc::new(PolicyIndex::default());
+        let policies = Arc::new(PolicyIndex::allowing(allowed));
         let looks = Arc::new(Looks::new(
             clients.calls.clone(),
             KubernetesApplications::new(clients.calls.clone(), applications.clone()),

@@ -62,10 +62,13 @@ fn follows(object: &PolicyObject, application: &ApplicationId) -> bool {
 pub(super) fn by_secret(policies: &PolicyIndex, secret: &PartialObjectMeta<Secret>) -> Vec<ObjectRef<PolicyObject>> {
     let (namespace, name) = (secret.namespace(), secret.name_any());
     let uses = |object: &Arc<PolicyObject>| {
-        object.namespace() == namespace
-            && policies.lowered(object).policy.as_ref().is_some_and(|policy| {
-                policy.images.iter().any(|image| image.pull_secret.as_ref().is_some_and(|secret| secret.name == name))
-            })
+        policies.lowered(object).policy.as_ref().is_some_and(|policy| {
+            policy
+                .images
+                .iter()
+                .filter_map(|image| image.credentials.as_ref()?.secret())
+                .any(|secret| secret.name == name && Some(&secret.namespace) == namespace.as_ref())
+        })
     };
     policies.objects().iter().filter(|object| uses(object)).map(|object| ObjectRef::from_obj(object.as_ref())).collect()
 }

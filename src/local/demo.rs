@@ -144,7 +144,7 @@ impl Stage {
         let now = self.clock.now();
         let question = Question {
             repository: &image.reference.repository,
-            pull_secret: None,
+            credentials: None,
             platforms: &image.rule.platforms,
             dates: true,
         };

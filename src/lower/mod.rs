@@ -21,7 +21,7 @@ pub use application::application;
 pub use application_set::application_set;
 pub use credential_source::{InvalidSource, Scope, credential_source};
 pub use duration::{InvalidDuration, duration};
-pub use policy::{Lowered, policy};
+pub use policy::{Lowered, policy, policy_allowing};
 pub use registries::registries;
 pub use rule::{Dialect, rule};
 pub use schedule::schedule;

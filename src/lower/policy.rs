@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector as LabelSelectorText;
 
-use super::{Dialect, duration, rule, schedule};
+use super::{Dialect, Scope, credential_source, duration, rule, schedule};
 use crate::api::{
     ApplicationSelector, HelmTargetSpec, HelmValuesTargetSpec, ImageSpec, ImageUpdatePolicy, ImageUpdatePolicySpec,
     PluginTargetSpec, RESUME, RuleSpec, SourceSelectorSpec, TargetSpec, WriteBackMethod,
 };
 use crate::model::{
-    ApplicationMatcher, Glob, HelmTarget, Image, ImageReference, Keys, LabelSelector, Pointer, Policy, PolicyId,
-    Problem, Reason, Requirement, SecretRef, SourceSelector, Target,
+    ApplicationMatcher, CredentialSource, Glob, HelmTarget, Image, ImageReference, Keys, LabelSelector, Pointer,
+    Policy, PolicyId, Problem, Reason, Requirement, SourceSelector, Target,
 };
 
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(10);
@@ -42,6 +42,11 @@ impl Lowered {
 /// What a policy means. An image that cannot be understood is left out and named, the others go on; where the text about the
 /// whole policy cannot be understood, nothing is done at all.
 pub fn policy(object: &ImageUpdatePolicy) -> Lowered {
+    policy_allowing(object, &[])
+}
+
+/// The same where the administrator allows policies some sources of credentials that are not theirs.
+pub fn policy_allowing(object: &ImageUpdatePolicy, allowed: &[CredentialSource]) -> Lowered {
     let metadata = &object.metadata;
     let id = PolicyId::new(metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default());
     let generation = metadata.generation.unwrap_or_default();
@@ -51,7 +56,7 @@ pub fn policy(object: &ImageUpdatePolicy) -> Lowered {
     let schedule = object.spec.schedule.as_ref().map(|windows| problems.keep(schedule(windows, "spec.schedule")));
     write_back(&object.spec, &mut problems);
     let usable = problems.0.is_empty();
-    let images = images(&object.spec, &id.namespace, &mut problems);
+    let images = images(&object.spec, Scope::Policy { namespace: &id.namespace, allowed }, &mut problems);
     let policy = usable.then(|| Policy {
         id: id.clone(),
         generation,
@@ -171,7 +176,7 @@ fn write_back(spec: &ImageUpdatePolicySpec, problems: &mut Problems) {
     }
 }
 
-fn images(spec: &ImageUpdatePolicySpec, namespace: &str, problems: &mut Problems) -> Vec<Image> {
+fn images(spec: &ImageUpdatePolicySpec, scope: Scope<'_>, problems: &mut Problems) -> Vec<Image> {
     if spec.images.is_empty() {
         let problem = Problem::new(Reason::InvalidImage, "the policy names no image").at("spec.images");
         problems.add(problem.hint("add an entry, for example `- image: ghcr.io/org/app`"));
@@ -179,7 +184,7 @@ fn images(spec: &ImageUpdatePolicySpec, namespace: &str, problems: &mut Problems
     let mut titles: BTreeMap<String, usize> = BTreeMap::new();
     let mut images = Vec::new();
     for (index, text) in spec.images.iter().enumerate() {
-        let found = image(index, text, spec.defaults.as_ref(), namespace, problems);
+        let found = image(index, text, spec.defaults.as_ref(), scope, problems);
         let Some(mut image) = found else { continue };
         match (titles.get(&image.title), text.alias.is_some()) {
             (Some(first), true) => {
@@ -201,7 +206,7 @@ fn image(
     index: usize,
     text: &ImageSpec,
     defaults: Option<&RuleSpec>,
-    namespace: &str,
+    scope: Scope<'_>,
     problems: &mut Problems,
 ) -> Option<Image> {
     let place = format!("spec.images[{index}]");
@@ -218,11 +223,11 @@ fn image(
         problems.not_yet(place, "verifying signatures", "remove `verify` to update without it");
         return None;
     }
-    let (reference, rule, target) = (reference?, rule?, target?);
+    let credentials = credentials(&text.rule, &place, defaults, scope, problems);
+    let (reference, rule, target, credentials) = (reference?, rule?, target?, credentials?);
     let source = source.map_or(Some(None), |source| source.map(Some))?;
     let merged =
         |pick: fn(&RuleSpec) -> Option<bool>| pick(&text.rule).or_else(|| defaults.and_then(pick)).unwrap_or_default();
-    let secret = text.rule.pull_secret.as_ref().or_else(|| defaults.and_then(|defaults| defaults.pull_secret.as_ref()));
     Some(Image {
         index,
         title: text.alias.clone().unwrap_or_else(|| reference.repository.to_string()),
@@ -231,8 +236,40 @@ fn image(
         target,
         source,
         force: merged(|rule| rule.force_update),
-        pull_secret: secret.map(|secret| SecretRef { namespace: namespace.to_owned(), name: secret.name.clone() }),
+        credentials,
     })
+}
+
+/// Where the login for an image comes from: as it says, else as the defaults say. `None`: the text is wrong. `Some(None)`:
+/// nothing was said.
+#[expect(clippy::option_option, reason = "wrong and absent are different answers")]
+fn credentials(
+    rule: &RuleSpec,
+    place: &str,
+    defaults: Option<&RuleSpec>,
+    scope: Scope<'_>,
+    problems: &mut Problems,
+) -> Option<Option<CredentialSource>> {
+    let places = [(rule, place)].into_iter().chain(defaults.map(|defaults| (defaults, "spec.defaults")));
+    let mut places = places.filter(|(rule, _)| rule.pull_secret.is_some() || rule.credentials.is_some());
+    let Some((rule, place)) = places.next() else { return Some(None) };
+    let (text, field) = match (&rule.pull_secret, &rule.credentials) {
+        (Some(_), Some(_)) => {
+            let message = "both a pull secret and credentials are given".to_owned();
+            problems.add(Problem::new(Reason::InvalidCredentials, message).at(place).hint("give one of the two"));
+            return None;
+        }
+        (Some(secret), None) => (format!("pullsecret:{}", secret.name), "pullSecret.name"),
+        (None, text) => (text.clone().unwrap_or_default(), "credentials"),
+    };
+    match credential_source(&text, scope) {
+        Ok(source) => Some(Some(source)),
+        Err(error) => {
+            let problem = Problem::new(Reason::InvalidCredentials, error.to_string());
+            problems.add(problem.at(format!("{place}.{field}")).hint(error.hint()));
+            None
+        }
+    }
 }
 
 /// An image without a version: a tag here would look like a rule, and is none.

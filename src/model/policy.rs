@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{ApplicationId, ImageReference, PolicyId, Rule, Schedule};
+use super::{ApplicationId, CredentialSource, ImageReference, PolicyId, Rule, Schedule};
 
 /// A policy whose every text was understood.
 #[derive(Debug, Clone)]
@@ -49,8 +49,8 @@ pub struct Image {
     pub source: Option<SourceSelector>,
     /// Whether it is written even where nothing shows that the Application uses it.
     pub force: bool,
-    /// The pull secret for its registry.
-    pub pull_secret: Option<SecretRef>,
+    /// Where the login for its registry comes from; without it, what is configured for the registry.
+    pub credentials: Option<CredentialSource>,
 }
 
 /// A Secret.

@@ -95,6 +95,8 @@ reasons! {
     InvalidSelector = Stalled,
     /// The target is not a place that can be written.
     InvalidTarget = Stalled,
+    /// The source of credentials cannot be read, or belongs to the administrator.
+    InvalidCredentials = Stalled,
     /// Two images of the policy have one alias.
     DuplicateAlias = Stalled,
     /// A field asks for something that this version cannot do.

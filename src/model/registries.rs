@@ -204,6 +204,16 @@ impl RegistryPrefix {
     }
 }
 
+impl CredentialSource {
+    /// The Secret that it reads, if it reads one.
+    pub const fn secret(&self) -> Option<&SecretRef> {
+        match self {
+            Self::PullSecret(secret) | Self::Secret { secret, .. } => Some(secret),
+            Self::Environment(_) | Self::Script(_) | Self::Cloud(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for ApiAddress {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.tls { "https" } else { "http" };

@@ -272,7 +272,7 @@ fn hold_digest(decision: Decision, held_back: Option<&(String, Timestamp)>) -> D
 fn question(image: &Image) -> Question<'_> {
     Question {
         repository: &image.reference.repository,
-        pull_secret: image.pull_secret.as_ref(),
+        credentials: image.credentials.as_ref(),
         platforms: &image.rule.platforms,
         dates: image.rule.needs_dates() || !image.rule.platforms.is_empty(),
     }

@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::model::{
-    Application, ApplicationId, ApplicationPlan, ApplicationSet, Candidate, Cloud, Listing, Platform, Policy, Reason,
-    Repository, SecretRef, Tag,
+    Application, ApplicationId, ApplicationPlan, ApplicationSet, Candidate, Cloud, CredentialSource, Listing, Platform,
+    Policy, Reason, Repository, SecretRef, Tag,
 };
 
 pub use git::{Git, GitError};
@@ -102,8 +102,8 @@ pub trait Registry: Send + Sync {
 pub struct Question<'a> {
     /// The repository.
     pub repository: &'a Repository,
-    /// The pull secret to log in with; without one, anonymously.
-    pub pull_secret: Option<&'a SecretRef>,
+    /// Where the login comes from; without it, what is configured for the registry.
+    pub credentials: Option<&'a CredentialSource>,
     /// Platforms of interest; empty: all.
     pub platforms: &'a [Platform],
     /// Whether build dates are needed, beside digests. They cost a request a manifest and platform.

@@ -68,7 +68,7 @@ pub async fn check(port: &dyn Applications, namespace: &str, name: &str) {
 pub async fn check_registry(port: &dyn Registry, image: &str, now: Timestamp) {
     let name = |text: &str| text.parse::<ImageReference>().expect("an image").repository;
     let (known, unknown) = (name(image), name(&format!("{image}-unknown")));
-    let question = |repository| Question { repository, pull_secret: None, platforms: &[], dates: true };
+    let question = |repository| Question { repository, credentials: None, platforms: &[], dates: true };
     let listing = port.tags(&question(&known), now).await.expect("a list");
     assert_eq!((listing.incomplete.as_ref(), listing.candidates.len()), (None, 1));
     assert!(

@@ -4,6 +4,7 @@
 mod support;
 
 mod configuration;
+mod credentials;
 mod faults;
 mod images;
 mod login;

@@ -1,7 +1,7 @@
 //! Small ports around a client, and a client with short patience.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,7 +9,9 @@ use async_trait::async_trait;
 use fairlead::adapters::oci::{
     Limits, RegistryClient, RegistrySettings, RequestKind, RequestObserver, RequestOutcome, Timeouts,
 };
-use fairlead::model::{Candidate, Details, ImageReference, Listing, Platform, Repository, SecretRef, Tag};
+use fairlead::model::{
+    Candidate, CredentialSource, Details, ImageReference, Listing, Platform, Repository, SecretRef, Tag,
+};
 use fairlead::ports::{Clock, Question, Registry as _, RegistryError, SecretData, SecretError, Secrets};
 use jiff::Timestamp;
 
@@ -22,6 +24,7 @@ pub struct HandClock(AtomicI64);
 pub struct Vault {
     secrets: Mutex<BTreeMap<String, SecretData>>,
     reads: AtomicU64,
+    broken: AtomicBool,
 }
 
 /// Counts requests by kind and outcome.
@@ -66,8 +69,17 @@ impl World {
 
     /// All tags, as new as now, with a pull secret.
     pub async fn tags_with(&self, name: &str, secret: Option<&str>) -> Result<Arc<Listing>, RegistryError> {
-        let (repository, secret) = (repository(name), secret.map(secret_named));
-        let question = Question { repository: &repository, pull_secret: secret.as_ref(), platforms: &[], dates: false };
+        self.tags_by(name, secret.map(|secret| CredentialSource::PullSecret(secret_named(secret))).as_ref()).await
+    }
+
+    /// All tags, as new as now, with the login from a source.
+    pub async fn tags_by(
+        &self,
+        name: &str,
+        credentials: Option<&CredentialSource>,
+    ) -> Result<Arc<Listing>, RegistryError> {
+        let repository = repository(name);
+        let question = Question { repository: &repository, credentials, platforms: &[], dates: false };
         self.client.tags(&question, self.clock.now()).await
     }
 
@@ -97,7 +109,7 @@ impl World {
         dates: bool,
     ) -> Result<Vec<Candidate>, RegistryError> {
         let (repository, platforms) = (repository(name), platforms(wanted));
-        let question = Question { repository: &repository, pull_secret: None, platforms: &platforms, dates };
+        let question = Question { repository: &repository, credentials: None, platforms: &platforms, dates };
         let tags: Vec<Tag> = tags.iter().map(|tag| tag.parse().expect("a test's tags are tags")).collect();
         self.client.details(&question, &tags, self.clock.now()).await
     }
@@ -133,6 +145,11 @@ impl Vault {
         self.secrets.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), data);
     }
 
+    /// Makes Secrets readable or not.
+    pub fn set_broken(&self, broken: bool) {
+        self.broken.store(broken, Ordering::Relaxed);
+    }
+
     /// How often Secrets were read.
     pub fn reads(&self) -> u64 {
         self.reads.load(Ordering::Relaxed)
@@ -143,6 +160,10 @@ impl Vault {
 impl Secrets for Vault {
     async fn read(&self, secret: &SecretRef) -> Result<Option<SecretData>, SecretError> {
         self.reads.fetch_add(1, Ordering::Relaxed);
+        if self.broken.load(Ordering::Relaxed) {
+            let SecretRef { namespace, name } = secret.clone();
+            return Err(SecretError { namespace, name, cause: "the API server is away".to_owned() });
+        }
         Ok(self.secrets.lock().unwrap_or_else(PoisonError::into_inner).get(&secret.name).cloned())
     }
 }

@@ -12,27 +12,45 @@ use crate::lower::docker_config::{DOCKER_CFG, DOCKER_CONFIG_JSON, DockerConfig};
 use crate::model::{Repository, SecretRef};
 use crate::ports::{SecretData, Secrets};
 
-/// The login of a pull secret that is meant for a repository: under the first of its names that has one.
+/// A pull secret that was read. Its `Debug` shows no password.
+#[derive(Debug)]
+struct PullSecret {
+    secret: SecretRef,
+    key: &'static str,
+    config: DockerConfig,
+}
+
+/// The logins of a pull secret.
 ///
 /// # Errors
 /// A sentence without any value of the Secret.
-pub async fn pull_secret(secrets: &dyn Secrets, secret: &SecretRef, names: &[&Repository]) -> Result<Login, String> {
+async fn pull_secret(secrets: &dyn Secrets, secret: &SecretRef) -> Result<PullSecret, String> {
     let data = data(secrets, secret).await?;
     let (key, config) = match (data.0.get(DOCKER_CONFIG_JSON), data.0.get(DOCKER_CFG)) {
         (Some(text), _) => (DOCKER_CONFIG_JSON, DockerConfig::parse(text)),
         (None, Some(text)) => (DOCKER_CFG, DockerConfig::parse_legacy(text)),
         (None, None) => return Err(format!("the Secret {} has no key `{DOCKER_CONFIG_JSON}`", shown(secret))),
     };
-    let wrong = |error| format!("`{key}` of the Secret {}: {error}", shown(secret));
-    let config = config.map_err(wrong)?;
-    let mut failure = None;
-    for name in names {
-        match config.login_for(name) {
-            Ok(login) => return Ok(login),
-            Err(error) => failure = failure.or(Some(error)),
+    let config = config.map_err(|error| format!("`{key}` of the Secret {}: {error}", shown(secret)))?;
+    Ok(PullSecret { secret: secret.clone(), key, config })
+}
+
+impl PullSecret {
+    /// The login that is meant for a repository: under the first of its names that has one.
+    fn login_for(&self, names: &[&Repository]) -> Result<Login, String> {
+        let mut failure = None;
+        for name in names {
+            match self.config.login_for(name) {
+                Ok(login) => return Ok(login),
+                Err(error) => failure = failure.or(Some(error)),
+            }
         }
+        let secret = shown(&self.secret);
+        Err(failure.map_or_else(
+            || format!("the Secret {secret} was asked for nothing"),
+            |error| format!("`{}` of the Secret {secret}: {error}", self.key),
+        ))
     }
-    Err(failure.map_or_else(|| format!("the Secret {} was asked for nothing", shown(secret)), wrong))
 }
 
 /// The login that a field of a Secret holds.

@@ -5,15 +5,16 @@
 //! - A login is read anew at four fifths of its life, by whoever needs it next; the others wait for that.
 //! - A failure to read it anew leaves the one there is in use.
 //! - A login that a registry refused is read anew once, and then left alone for a while where reading costs much.
+//! - A pull secret is read once for all the repositories that it holds logins for, and anew for one that it holds none for.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use moka::future::Cache;
 use tokio::sync::Mutex as AsyncMutex;
 
-use super::{SCRIPT_TIME, login, pull_secret, script, secret_field};
+use super::{PullSecret, SCRIPT_TIME, login, pull_secret, script, secret_field};
 pub use crate::lower::docker_config::Login;
 use crate::model::{Cloud, CredentialSource, Repository};
 use crate::ports::{Clock, CloudLogins, Secrets};
@@ -22,17 +23,20 @@ use crate::ports::{Clock, CloudLogins, Secrets};
 const LIFE_OF_SECRETS: Duration = Duration::from_secs(60);
 /// How long a script or a cloud that failed, or whose login was refused, is left alone.
 const REST: Duration = Duration::from_secs(30);
+/// How many sources are kept, and how long those that nobody needs.
+const KEPT: u64 = 10_000;
+const KEPT_UNUSED: Duration = Duration::from_secs(24 * 3600);
 
 /// Where logins come from.
 pub struct Sources {
     secrets: Arc<dyn Secrets>,
     clock: Arc<dyn Clock>,
     clouds: Option<Arc<dyn CloudLogins>>,
-    slots: Mutex<HashMap<Place, Arc<AsyncMutex<Slot>>>>,
+    slots: Cache<Place, Arc<AsyncMutex<Slot>>>,
 }
 
-/// A source, and what of it matters where it holds several logins.
-type Place = (CredentialSource, String);
+/// A source, and the host where it gives another login to each.
+type Place = (CredentialSource, Option<String>);
 
 /// The login that is needed.
 pub struct Wanted<'a> {
@@ -46,18 +50,34 @@ pub struct Wanted<'a> {
     pub host: &'a str,
 }
 
-/// One login, and what became of the last try to read it.
+/// What a source held, and what became of the last try to read it.
 #[derive(Default)]
 struct Slot {
-    kept: Option<(Login, Timestamp)>,
+    kept: Option<(Held, Timestamp)>,
     failure: Option<String>,
     rests_until: Option<Timestamp>,
+}
+
+/// What a source holds.
+enum Held {
+    One(Login),
+    Several(PullSecret),
+}
+
+impl Held {
+    fn login_for(&self, wanted: &Wanted<'_>) -> Result<Login, String> {
+        match self {
+            Self::One(login) => Ok(login.clone()),
+            Self::Several(secret) => secret.login_for(wanted.names),
+        }
+    }
 }
 
 impl Sources {
     /// Logins from Secrets, this process and its scripts.
     pub fn new(secrets: Arc<dyn Secrets>, clock: Arc<dyn Clock>) -> Self {
-        Self { secrets, clock, clouds: None, slots: Mutex::default() }
+        let slots = Cache::builder().max_capacity(KEPT).time_to_idle(KEPT_UNUSED).build();
+        Self { secrets, clock, clouds: None, slots }
     }
 
     /// Adds the identities that clouds give.
@@ -70,52 +90,52 @@ impl Sources {
         self.clouds.is_some()
     }
 
-    /// What holds pull secrets.
-    pub fn secrets(&self) -> &dyn Secrets {
-        &*self.secrets
-    }
-
     /// The login from a source; `refused` says of one that a registry did not take it.
     ///
     /// # Errors
     /// A sentence on what stands in the way, when there is no login at all.
     pub async fn login(&self, wanted: &Wanted<'_>, refused: impl Fn(&Login) -> bool) -> Result<Login, String> {
-        let slot = self.slot(wanted);
+        let slot = self.slot(wanted).await;
         let mut slot = slot.lock().await;
         let now = self.clock.now();
-        let was_refused = slot.kept.as_ref().is_some_and(|(login, _)| refused(login));
+        let kept = slot.kept.as_ref().map(|(held, read)| (held.login_for(wanted), *read));
+        let was_refused = kept.as_ref().is_some_and(|(login, _)| login.as_ref().is_ok_and(&refused));
         let resting = slot.rests_until.is_some_and(|until| now < until);
-        match (&slot.kept, &slot.failure) {
-            (Some((login, _)), _) if resting => return Ok(login.clone()),
-            (Some((login, read)), _) if !was_refused && !is_due(wanted, *read, now) => return Ok(login.clone()),
+        match (kept, &slot.failure) {
+            (Some((Ok(login), _)), _) if resting => return Ok(login),
+            (Some((Ok(login), read)), _) if !was_refused && !is_due(wanted, read, now) => return Ok(login),
             (None, Some(failure)) if resting => return Err(failure.clone()),
             (Some(_) | None, _) => {}
         }
         let result = self.read(wanted).await;
-        let rests = result.is_err() || was_refused;
-        slot.rests_until = rests.then(|| now + rest(wanted.source));
-        match (result, &slot.kept) {
-            (Ok(login), _) => {
-                slot.kept = Some((login.clone(), now));
+        let rests = match (&result, was_refused, &slot.kept) {
+            (_, true, _) | (Err(_), false, None) => Some(rest(wanted.source)),
+            // There is one that works: no hurry.
+            (Err(_), false, Some(_)) => Some(REST),
+            (Ok(_), false, _) => None,
+        };
+        slot.rests_until = rests.map(|rest| now + rest);
+        match result {
+            Ok(held) => {
+                let login = held.login_for(wanted);
+                slot.kept = Some((held, now));
                 slot.failure = None;
-                Ok(login)
+                login
             }
-            (Err(failure), Some((login, _))) => {
-                tracing::warn!(source = %wanted.source, failure, "the login cannot be read anew; the last one stays in use");
-                let login = login.clone();
-                slot.failure = Some(failure);
-                Ok(login)
-            }
-            (Err(failure), None) => {
+            Err(failure) => {
                 slot.failure = Some(failure.clone());
-                Err(failure)
+                let (held, _) = slot.kept.as_ref().ok_or_else(|| failure.clone())?;
+                tracing::warn!(source = %wanted.source, failure, "the login cannot be read anew; the last one stays in use");
+                held.login_for(wanted).map_err(|_| failure)
             }
         }
     }
 
-    async fn read(&self, wanted: &Wanted<'_>) -> Result<Login, String> {
-        match wanted.source {
-            CredentialSource::PullSecret(secret) => pull_secret(&*self.secrets, secret, wanted.names).await,
+    async fn read(&self, wanted: &Wanted<'_>) -> Result<Held, String> {
+        let login = match wanted.source {
+            CredentialSource::PullSecret(secret) => {
+                return pull_secret(&*self.secrets, secret).await.map(Held::Several);
+            }
             CredentialSource::Secret { secret, field } => secret_field(&*self.secrets, secret, field).await,
             CredentialSource::Environment(name) => {
                 let value = std::env::var(name).map_err(|_| format!("the variable `{name}` is not set"))?;
@@ -123,7 +143,8 @@ impl Sources {
             }
             CredentialSource::Script(path) => script(path, SCRIPT_TIME).await,
             CredentialSource::Cloud(cloud) => self.cloud_login(*cloud, wanted.host).await,
-        }
+        };
+        login.map(Held::One)
     }
 
     async fn cloud_login(&self, cloud: Cloud, host: &str) -> Result<Login, String> {
@@ -132,17 +153,9 @@ impl Sources {
         Ok(Login::Password { username: login.username, password: login.password })
     }
 
-    fn slot(&self, wanted: &Wanted<'_>) -> Arc<AsyncMutex<Slot>> {
-        // A pull secret may hold a login for each path.
-        let scope = match wanted.source {
-            CredentialSource::PullSecret(_) => wanted.names.first().map(ToString::to_string).unwrap_or_default(),
-            CredentialSource::Cloud(_) => wanted.host.to_owned(),
-            CredentialSource::Secret { .. } | CredentialSource::Environment(_) | CredentialSource::Script(_) => {
-                String::new()
-            }
-        };
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(slots.entry((wanted.source.clone(), scope)).or_default())
+    async fn slot(&self, wanted: &Wanted<'_>) -> Arc<AsyncMutex<Slot>> {
+        let host = matches!(wanted.source, CredentialSource::Cloud(_)).then(|| wanted.host.to_owned());
+        self.slots.get_with((wanted.source.clone(), host), async { Arc::default() }).await
     }
 }
 

@@ -173,10 +173,10 @@ spec:
     #[test]
     fn every_way_to_be_unknown_has_its_sentence() {
         insta::assert_snapshot!(problems("spec: {applications: [{name: a}], images: [{image: x, constriant: 1}]}"), @"spec.images[0].constriant: there is no field `constriant`; did you mean `constraint`?");
-        insta::assert_snapshot!(problems("spec: {applications: [{name: a}], images: [{image: x, Strategy: 1, zzz: 2}]}"), @r#"
+        insta::assert_snapshot!(problems("spec: {applications: [{name: a}], images: [{image: x, Strategy: 1, zzz: 2}]}"), @"
         spec.images[0].Strategy: there is no field `Strategy`; did you mean `strategy`?
-        spec.images[0].zzz: there is no field `zzz`; there are: alias, allowDowngrade, allowTags, constraint, forceUpdate, ignoreTags, image, minimumAge, pin, platforms, pullSecret, strategy, target, verify
-        "#);
+        spec.images[0].zzz: there is no field `zzz`; there are: alias, allowDowngrade, allowTags, constraint, credentials, forceUpdate, ignoreTags, image, minimumAge, pin, platforms, pullSecret, strategy, target, verify
+        ");
         insta::assert_snapshot!(problems("spec: {applications: [{name: a}], images: [{image: x, constraint: 1.0}]}"), @"spec.images[0].constraint: here stands a number, and a text is expected; put it in quotes");
         insta::assert_snapshot!(problems("spec: {applications: {name: a}, images: [{alias: x, forceUpdate: maybe}]}"), @r#"
         spec.applications: here stands a mapping, and a list is expected

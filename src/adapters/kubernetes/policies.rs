@@ -14,7 +14,7 @@ use super::words;
 
 use crate::api::{ImageUpdatePolicy, RESUME};
 use crate::lower::{self, Lowered};
-use crate::model::{Policy, PolicyId, Problem, Reason};
+use crate::model::{CredentialSource, Policy, PolicyId, Problem, Reason};
 use crate::ports::Policies;
 
 /// A policy as the API server sends it: one that cannot be read does not take the others with it.
@@ -24,10 +24,17 @@ pub type PolicyObject = DeserializeGuard<ImageUpdatePolicy>;
 #[derive(Default)]
 pub struct PolicyIndex {
     stores: Mutex<Vec<Store<PolicyObject>>>,
+    /// Sources of credentials that are the administrator's, and that policies may use.
+    allowed: Vec<CredentialSource>,
     lowered: Mutex<HashMap<PolicyId, (String, Arc<Lowered>)>>,
 }
 
 impl PolicyIndex {
+    /// An index of policies that may use these sources of credentials beside their own.
+    pub fn allowing(allowed: Vec<CredentialSource>) -> Self {
+        Self { allowed, ..Self::default() }
+    }
+
     /// Adds what one watch sees.
     pub fn add(&self, store: Store<PolicyObject>) {
         self.stores.lock().unwrap_or_else(PoisonError::into_inner).push(store);
@@ -49,7 +56,7 @@ impl PolicyIndex {
         if let Some((_, known)) = lowered.get(&id).filter(|(known, _)| *known == version) {
             return known.clone();
         }
-        let new = Arc::new(lower_object(object, &id));
+        let new = Arc::new(lower_object(object, &id, &self.allowed));
         // What cannot be read may be readable again with the same specification: the status may have been at fault.
         if object.0.is_ok() {
             lowered.insert(id, (version, new.clone()));
@@ -99,9 +106,9 @@ fn id_of(object: &PolicyObject) -> PolicyId {
     PolicyId::new(object.namespace().unwrap_or_default(), object.name_any())
 }
 
-fn lower_object(object: &PolicyObject, id: &PolicyId) -> Lowered {
+fn lower_object(object: &PolicyObject, id: &PolicyId, allowed: &[CredentialSource]) -> Lowered {
     match &object.0 {
-        Ok(policy) => lower::policy(policy),
+        Ok(policy) => lower::policy_allowing(policy, allowed),
         Err(invalid) => {
             let problem =
                 Problem::new(Reason::UnreadableObject, format!("the policy cannot be read: {}", invalid.error));

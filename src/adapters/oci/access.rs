@@ -1,4 +1,4 @@
-//! Where a question goes, and with whose login: the image's pull secret, else what the registries configuration says, else the
+//! Where a question goes, and with whose login: the image's own credentials, else what the registries configuration says, else the
 //! identity that a cloud gives this process, else nobody's.
 
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use super::credentials::Credential;
 use super::failure::Failure;
 use super::session::Session;
 use crate::adapters::credentials::{Login, Sources, Wanted, shown};
-use crate::model::{Cloud, CredentialSource, Reason, Repository, Route, SecretRef};
+use crate::model::{Cloud, CredentialSource, Reason, Repository, Route};
 use crate::ports::Question;
 
 /// How a repository is asked about: for people to read, never with a secret.
@@ -22,6 +22,8 @@ pub struct Approach {
     pub entry: Option<String>,
     /// Where the login comes from; `None`: there is none.
     pub login: Option<String>,
+    /// Why the identity of a cloud, which would be used, gives no login.
+    pub no_identity: Option<String>,
 }
 
 /// A way to a repository, with a login.
@@ -36,8 +38,8 @@ pub(super) struct Access {
 /// Where a login comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// From the image's own pull secret.
-    PullSecret(SecretRef),
+    /// From where the image's policy says.
+    Image(CredentialSource),
     /// From the entry of this name in the registries configuration.
     Entry(String, CredentialSource),
     /// From the identity of this process.
@@ -50,7 +52,10 @@ impl Origin {
     /// What may help when a registry denies a question.
     pub(super) fn denied_hint(&self) -> String {
         match self {
-            Self::PullSecret(secret) => format!("asked with the login of the Secret {}", shown(secret)),
+            Self::Image(CredentialSource::PullSecret(secret)) => {
+                format!("asked with the login of the Secret {}", shown(secret))
+            }
+            Self::Image(source) => format!("asked with the login from `{source}`"),
             Self::Entry(name, source) => {
                 format!("asked with the login from `{source}`, as the registries configuration says for `{name}`")
             }
@@ -60,10 +65,18 @@ impl Origin {
         }
     }
 
+    /// Why a cloud that could have given a login did not.
+    pub(super) fn no_identity(&self) -> Option<String> {
+        match self {
+            Self::Nowhere(cause) => cause.clone(),
+            Self::Image(_) | Self::Entry(..) | Self::Cloud(_) => None,
+        }
+    }
+
     /// Where the login comes from, for people.
     pub(super) fn described(&self) -> Option<String> {
         match self {
-            Self::PullSecret(secret) => Some(format!("the Secret {}", shown(secret))),
+            Self::Image(source) => Some(format!("`{source}`")),
             Self::Entry(name, source) => Some(format!("`{source}`, by the entry `{name}`")),
             Self::Cloud(cloud) => Some(format!("the {cloud} identity of this process")),
             Self::Nowhere(_) => None,
@@ -88,13 +101,15 @@ pub(super) async fn credential(
     let is_refused = |login: &Login| {
         refused.is_some_and(|access| access.session.identity == Credential::of(login.clone()).identity())
     };
-    if let Some(secret) = question.pull_secret {
-        let login = crate::adapters::credentials::pull_secret(sources.secrets(), secret, &names).await;
-        return Ok((Credential::of(login.map_err(unavailable)?), Origin::PullSecret(secret.clone())));
+    let life = route.entry.and_then(|entry| entry.credentials_life);
+    if let Some(source) = question.credentials {
+        let wanted = Wanted { source, life, names: &names, host: &host };
+        let login = sources.login(&wanted, is_refused).await;
+        return Ok((Credential::of(login.map_err(unavailable)?), Origin::Image(source.clone())));
     }
     let configured = route.entry.and_then(|entry| Some((entry, entry.credentials.as_ref()?)));
     if let Some((entry, source)) = configured {
-        let wanted = Wanted { source, life: entry.credentials_life, names: &names, host: &host };
+        let wanted = Wanted { source, life, names: &names, host: &host };
         let login = sources.login(&wanted, is_refused).await;
         let failed = |cause| {
             unavailable(cause).with_hint(&format!("the registries configuration wants it for `{}`", entry.name))

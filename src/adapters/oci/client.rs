@@ -30,7 +30,7 @@ const KEPT_UNUSED: Duration = Duration::from_secs(24 * 3600);
 ///
 /// - An answer is whole, or it is an error, or it says that it may lack tags.
 /// - What was read with one login is never shown to a question with another, nor to one without.
-/// - A question with a pull secret is asked with its login or not at all.
+/// - A question with credentials is asked with their login or not at all.
 /// - No error, log or `Debug` shows a password, a token, a header or a query.
 ///
 /// # Caveats
@@ -138,6 +138,7 @@ impl RegistryClient {
             repository: route.repository.path.clone(),
             entry: route.entry.map(|entry| entry.name.clone()),
             login: origin.described(),
+            no_identity: origin.no_identity(),
         };
         let key = (endpoint, credential.identity());
         let (limits, transport, clock) = (self.settings.limits, Arc::clone(&self.transport), Arc::clone(&self.clock));
