@@ -60,6 +60,13 @@ async fn one_hour_of_google_is_renewed_in_time() {
 }
 
 #[tokio::test]
+async fn one_hour_of_a_federated_identity_is_renewed_in_time() {
+    let token = Some(("PROJECTED", google::PROVIDER));
+    let exchanges = three_days(google::federated().await, Cloud::Gcp, "gcr.io", token, STEPS).await;
+    assert_eq!(exchanges, 87);
+}
+
+#[tokio::test]
 async fn an_outage_longer_than_the_login_is_said_and_healed() {
     let world = google::with_key().await;
     let logins = world.logins();

@@ -75,6 +75,7 @@ async fn ways(server: &Server) -> Vec<(World, Cloud, &'static str)> {
         (instance, Cloud::Aws, ecr),
         (metadata, Cloud::Gcp, "gcr.io"),
         (key, Cloud::Gcp, "gcr.io"),
+        (google::federated_at(at("/token").as_str(), KEY).await, Cloud::Gcp, "gcr.io"),
         (azure::federated().await, Cloud::Azure, acr),
         (managed, Cloud::Azure, acr),
     ];

@@ -14,6 +14,8 @@ use super::http::{Call, Failure, Way};
 use super::logins::{Granted, Source};
 use super::secret::{Secret, read_file};
 
+mod federation;
+
 const KEY_FILE: &str = "GOOGLE_APPLICATION_CREDENTIALS";
 const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 const USERNAME: &str = "oauth2accesstoken";
@@ -37,6 +39,7 @@ struct AccountKey {
 #[derive(Deserialize)]
 struct Token {
     access_token: Secret,
+    /// Seconds.
     expires_in: i64,
 }
 
@@ -57,13 +60,10 @@ async fn by_file(source: &Source, path: &str, now: Timestamp) -> Result<Token, F
     let file: KeyFile = serde_json::from_str(text.expose()).map_err(|_| strange("is not a file of credentials"))?;
     match file.kind.as_str() {
         "service_account" => {}
-        "external_account" => {
-            return Err(strange(
-                "is for workload identity federation, which is not supported; use a service account key, or the \
-                 workload identity of GKE",
-            ));
+        "external_account" => return federation::token(source, path, text.expose(), now).await,
+        _ => {
+            return Err(strange("is neither the key of a service account nor a file for workload identity federation"));
         }
-        _ => return Err(strange("is not the key of a service account")),
     }
     let key: AccountKey =
         serde_json::from_str(text.expose()).map_err(|_| strange("is not a whole service account key"))?;
@@ -76,7 +76,8 @@ async fn by_file(source: &Source, path: &str, now: Timestamp) -> Result<Token, F
 
 fn is_token_service(source: &Source, url: &Url) -> bool {
     let google = url.host_str().is_some_and(|host| host == "googleapis.com" || host.ends_with(".googleapis.com"));
-    google && url.scheme() == "https" || source.settings.endpoints.google_token.as_ref() == Some(url)
+    google && url.scheme() == "https"
+        || source.settings.endpoints.google_token.as_ref().is_some_and(|known| known.origin() == url.origin())
 }
 
 /// A statement, signed with the key, of who asks for what: good for an hour.

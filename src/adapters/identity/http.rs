@@ -141,11 +141,13 @@ impl Call {
     }
 
     /// Adds a header, whose value is taken for a secret.
-    pub(super) fn header(mut self, name: &'static str, value: &str) -> Result<Self, Failure> {
+    pub(super) fn header(mut self, name: &str, value: &str) -> Result<Self, Failure> {
+        let header = HeaderName::from_bytes(name.as_bytes());
+        let header = header.map_err(|_| Failure::new(format!("`{name}` is no name of a header")))?;
         let mut value = HeaderValue::from_str(value)
             .map_err(|_| Failure::new(format!("the value for the header `{name}` is no text of one line")))?;
         value.set_sensitive(true);
-        self.headers.insert(HeaderName::from_static(name), value);
+        self.headers.insert(header, value);
         Ok(self)
     }
 }

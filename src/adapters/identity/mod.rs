@@ -3,7 +3,7 @@
 //! ```text
 //!  CloudIdentities ─► kept logins: one exchange at a time a host, renewed at 80 % of their life
 //!        ├─► aws     environment, web identity, container, instance ─► signed request to ECR
-//!        ├─► google  service account key, metadata server
+//!        ├─► google  service account key, federated token, metadata server
 //!        └─► azure   federated token, managed identity ─► exchange at the registry
 //!              └─► http  one request, bounded; metadata addresses never by a proxy
 //! ```

@@ -54,7 +54,7 @@ pub struct IdentityEndpoints {
     pub aws_container: Url,
     /// The metadata service of an EC2 instance.
     pub aws_instance: Url,
-    /// A token service that keys of Google service accounts may name beside those of `googleapis.com`.
+    /// A token service of Google; files of credentials may name what is at its host beside what is at `googleapis.com`.
     pub google_token: Option<Url>,
     /// The metadata server of Google; `GCE_METADATA_HOST` names another.
     pub google_metadata: Url,
