@@ -16,6 +16,7 @@ const MEANINGS: &[(&str, &[&str])] = &[
     ("acr-cloudevent", &["fleet.azurecr.io/fleet/web:1.4.2"]),
     ("acr-event-grid", &["fleet.azurecr.io/fleet/web:1.4.2"]),
     ("acr-ping", &[]),
+    ("acr-validation", &[]),
     (
         "aliyun",
         &["registry-vpc.cn-hangzhou.aliyuncs.com/fleet/web:1.4.2", "registry.cn-hangzhou.aliyuncs.com/fleet/web:1.4.2"],

@@ -2,21 +2,29 @@
 
 #![allow(clippy::disallowed_methods, reason = "sends requests, and keeps secrets in a folder")]
 
+#[path = "support/tls.rs"]
+#[allow(dead_code, reason = "shared with tests that need the rest")]
+mod tls;
+
 use std::fmt::Write as _;
 use std::fs;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fairlead::adapters::memory::MemoryClock;
-use fairlead::adapters::webhooks::{PushReceiver, WebhookObserver, WebhookOutcome, WebhookSecrets, WebhookServer};
+use fairlead::adapters::webhooks::{
+    PushReceiver, WebhookObserver, WebhookOutcome, WebhookSecrets, WebhookServer, WebhookTls,
+};
 use fairlead::model::Repository;
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::{SignedDuration, Timestamp};
 use reqwest::header::HeaderValue;
-use reqwest::{Client, Response};
+use reqwest::{Client, Method, Response};
 use sha2::Sha256;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 const SECRET: &str = "canary-5f0c";
@@ -209,11 +217,153 @@ async fn nothing_but_a_post_to_a_source_is_answered() {
 }
 
 #[tokio::test]
+async fn event_grid_is_answered_its_code_and_nobody_else_is() {
+    let server = TestServer::start(&["acr", "generic"]).await;
+    let body = include_str!("data/webhooks/acr-validation.json");
+    let type_of = |answer: &Response| {
+        answer.headers().get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+    };
+    let answer = server.post(&format!("acr/{SECRET}"), &[("aeg-event-type", "SubscriptionValidation")], body).await;
+    assert_eq!(type_of(&answer), "application/json");
+    let code = r#"{"validationResponse":"512d38b6-c7b8-40c8-89fe-f46f9e9622b6"}"#;
+    assert_eq!(said(answer).await, (200, code.to_owned()));
+
+    let guess = server.post("acr/guess", &[("aeg-event-type", "SubscriptionValidation")], body).await;
+    assert_eq!(said(guess).await, (401, "unauthorized\n".to_owned()));
+    let odd = body.replace("512d38b6-c7b8-40c8-89fe-f46f9e9622b6", "<script>");
+    assert_eq!(
+        said(server.post(&format!("acr/{SECRET}"), &[], &odd).await).await.0,
+        202,
+        "such a code is not repeated"
+    );
+    let elsewhere = server.post("generic", &[("X-Fairlead-Token", SECRET)], body).await;
+    assert_eq!(elsewhere.status(), 400);
+    assert_eq!(server.pushed(), Vec::<String>::new());
+    assert_eq!(server.counted(), ["acr validated", "acr refused", "acr ignored", "generic malformed"]);
+}
+
+#[tokio::test]
+async fn who_asks_first_whether_events_are_wanted_is_told_if_it_knows_the_secret() {
+    let server = TestServer::start(&["acr", "ghcr"]).await;
+    let options = async |path: &str, headers: &[(&str, &str)]| {
+        let mut request = server.client.request(Method::OPTIONS, format!("{}/webhook/{path}", server.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = request.send().await.expect("an answer");
+        let header = |name| answer.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        let allowed = ["webhook-allowed-origin", "webhook-allowed-rate"].map(|name| header(name).map(str::to_owned));
+        (said(answer).await, allowed)
+    };
+    let asks = [("WebHook-Request-Origin", "eventgrid.azure.net"), ("WebHook-Request-Rate", "120")];
+    let callback = ("WebHook-Request-Callback", "http://127.0.0.1:1/callback");
+    let (text, origin, rate) = (String::new(), Some("eventgrid.azure.net".to_owned()), Some("120".to_owned()));
+    assert_eq!(
+        options(&format!("acr?secret={SECRET}"), &[asks[0], asks[1], callback]).await,
+        ((200, text), [origin, rate])
+    );
+    let refused = ((401, "unauthorized\n".to_owned()), [None, None]);
+    assert_eq!(options("acr?secret=guess", &asks).await, refused);
+    assert_eq!(options("acr", &asks).await, refused);
+    assert_eq!(options(&format!("ghcr?secret={SECRET}"), &asks).await, refused, "it signs its requests");
+    assert_eq!(options(&format!("quay/{SECRET}"), &asks).await, refused, "it has no secret");
+    assert_eq!(server.pushed(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_never_ends_the_head_of_a_request_is_cut_off() {
+    let server = TestServer::start(&["generic"]).await;
+    let began = Instant::now();
+    let mut stream = TcpStream::connect(&server.address).await.expect("it listens");
+    stream.write_all(b"POST /webhook/generic HTTP/1.1\r\nHost: x\r\nX-Slow: ").await.expect("it reads");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.expect("it closes");
+    assert_eq!((answer.len(), began.elapsed().as_secs()), (0, 10));
+
+    // Nor does who asks once keep a connection for longer.
+    let head = format!("POST /webhook/generic HTTP/1.1\r\nHost: x\r\nX-Fairlead-Token: {SECRET}\r\n");
+    let mut stream = TcpStream::connect(&server.address).await.expect("it listens");
+    let request = format!("{head}Content-Length: {}\r\n\r\n{GENERIC}", GENERIC.len());
+    stream.write_all(request.as_bytes()).await.expect("it reads");
+    stream.read_to_end(&mut answer).await.expect("it closes");
+    assert!(answer.starts_with(b"HTTP/1.1 202 "), "{}", String::from_utf8_lossy(&answer));
+    assert_eq!(server.counted(), ["generic accepted"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_holds_every_connection_keeps_nobody_out_for_long() {
+    let server = TestServer::start(&["generic"]).await;
+    let mut idle = Vec::new();
+    for _ in 0..600 {
+        idle.push(TcpStream::connect(&server.address).await.expect("it listens"));
+    }
+    assert_eq!(server.post("generic", &[("X-Fairlead-Token", SECRET)], GENERIC).await.status(), 202);
+}
+
+#[tokio::test]
+async fn it_speaks_tls_and_follows_its_certificate() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let put = |certificate: &str, key: &str| {
+        fs::write(folder.path().join("tls.crt"), certificate).expect("it is written");
+        fs::write(folder.path().join("tls.key"), key).expect("it is written");
+    };
+    put(&tls::certificate(), &tls::key());
+    let server = TestServer::start_with(&["generic"], Some(folder.path())).await;
+    let url = format!("https://{}/webhook/generic", server.address);
+    let post = async |certificate: &str| {
+        let trusted = reqwest::Certificate::from_pem(certificate.as_bytes()).expect("a certificate");
+        let client = Client::builder().tls_certs_only([trusted]).build().expect("a client");
+        let answer = client.post(&url).header("X-Fairlead-Token", SECRET).body(GENERIC).send().await;
+        answer.map(|answer| answer.status().as_u16()).ok()
+    };
+    let (next, next_key) = tls::next();
+    let (first, second) = (tls::certificate(), next.as_str());
+    assert_eq!((post(&first).await, post(second).await), (Some(202), None));
+
+    tokio::time::pause();
+    let later = async || {
+        tokio::time::advance(Duration::from_secs(11)).await;
+        tokio::time::resume();
+        let answers = (post(&first).await, post(second).await);
+        tokio::time::pause();
+        answers
+    };
+    put("nothing", &next_key);
+    assert_eq!(later().await, (Some(202), None), "what is broken is not used");
+    put(&next, &tls::key());
+    assert_eq!(later().await, (Some(202), None), "nor what does not belong together");
+    put(&next, &next_key);
+    assert_eq!(later().await, (None, Some(202)));
+
+    let mut plain = TcpStream::connect(&server.address).await.expect("it listens");
+    tokio::time::resume();
+    plain.write_all(b"POST /webhook/generic HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("it reads");
+    let mut answer = Vec::new();
+    let _ = plain.read_to_end(&mut answer).await;
+    assert!(!answer.starts_with(b"HTTP"), "nothing is said without TLS");
+}
+
+#[test]
+fn a_pair_that_cannot_be_used_is_named_and_its_key_is_not_shown() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let message = |certificate: &str, key: &str| {
+        let (one, other) = (folder.path().join("tls.crt"), folder.path().join("tls.key"));
+        fs::write(&one, certificate).expect("it is written");
+        fs::write(&other, key).expect("it is written");
+        let error = WebhookTls::open(&one, &other).err().map(|error| error.to_string()).unwrap_or_default();
+        error.replace(&folder.path().display().to_string(), "")
+    };
+    insta::assert_snapshot!(message("", &tls::key()), @"cannot serve webhooks over TLS with the certificate `/tls.crt` and the key `/tls.key`: the one holds no certificate in PEM");
+    insta::assert_snapshot!(message(&tls::certificate(), "canary"), @"cannot serve webhooks over TLS with the certificate `/tls.crt` and the key `/tls.key`: the other holds no private key in PEM");
+    insta::assert_snapshot!(message(&tls::next().0, &tls::key()), @"cannot serve webhooks over TLS with the certificate `/tls.crt` and the key `/tls.key`: they do not belong together: keys may not be consistent: KeyMismatch");
+}
+
+#[tokio::test]
 async fn a_stop_ends_it() {
     let server = TestServer::start(&["harbor"]).await;
     assert_eq!(server.post("harbor", &[("Authorization", SECRET)], HARBOR).await.status(), 202);
     server.stop.cancel();
-    server.serving.await.expect("it ends").expect("it ends well");
+    server.serving.await.expect("it ends");
 }
 
 /// A running server, and what it told whom.
@@ -225,7 +375,7 @@ struct TestServer {
     clock: Arc<MemoryClock>,
     told: Arc<Told>,
     stop: CancellationToken,
-    serving: tokio::task::JoinHandle<std::io::Result<()>>,
+    serving: tokio::task::JoinHandle<()>,
 }
 
 #[derive(Default)]
@@ -251,6 +401,11 @@ impl WebhookObserver for Told {
 impl TestServer {
     /// A server where these sources have [`SECRET`], all but `empty`, which is GitLab's with nothing in its file.
     async fn start(sources: &[&str]) -> Self {
+        Self::start_with(sources, None).await
+    }
+
+    /// The same over TLS, with the pair in this folder.
+    async fn start_with(sources: &[&str], pair: Option<&Path>) -> Self {
         fairlead::adapters::oci::install_tls_provider();
         let secrets = tempfile::tempdir().expect("a folder");
         for source in sources {
@@ -264,6 +419,13 @@ impl TestServer {
         let address = listener.local_addr().expect("an address").to_string();
         let stop = CancellationToken::new();
         let server = WebhookServer::new(folder, told.clone(), told.clone(), clock.clone());
+        let tls = |folder: &Path| {
+            WebhookTls::open(&folder.join("tls.crt"), &folder.join("tls.key")).expect("the pair can be used")
+        };
+        let server = match pair {
+            Some(folder) => server.with_tls(tls(folder)),
+            None => server,
+        };
         let serving = tokio::spawn(server.serve(listener, stop.clone()));
         Self { client: Client::new(), url: format!("http://{address}"), address, secrets, clock, told, stop, serving }
     }

@@ -17,9 +17,10 @@ use crate::adapters::deadline::Deadline;
 use crate::adapters::identity::{CloudIdentities, IdentitySettings};
 use crate::adapters::kubernetes::{Clients, KubernetesSecrets};
 use crate::adapters::oci::{RegistryClient, RegistrySettings};
-use crate::adapters::webhooks::{WebhookSecrets, WebhookServer};
-use crate::controller::Controllers;
+use crate::adapters::webhooks::{PushReceiver, WebhookSecrets, WebhookServer, WebhookTls};
+use crate::controller::{Asked, Controllers};
 use crate::lower::push_event::Source;
+use crate::model::Repository;
 use crate::ports::Registry;
 use crate::telemetry::{LogFormat, Metrics, serve, start_logs};
 
@@ -49,6 +50,12 @@ pub struct Args {
     /// A folder with the secrets of webhooks, a file for each source
     #[arg(long, value_name = "FOLDER", env = "FAIRLEAD_WEBHOOK_SECRETS", requires = "webhook_listen")]
     webhook_secrets: Option<PathBuf>,
+    /// The certificate of the port for webhooks, in PEM; without it, that port speaks plain HTTP
+    #[arg(long, value_name = "FILE", env = "FAIRLEAD_WEBHOOK_TLS_CERT", requires_all = ["webhook_tls_key", "webhook_listen"])]
+    webhook_tls_cert: Option<PathBuf>,
+    /// The key of that certificate, in PEM
+    #[arg(long, value_name = "FILE", env = "FAIRLEAD_WEBHOOK_TLS_KEY", requires = "webhook_tls_cert")]
+    webhook_tls_key: Option<PathBuf>,
     #[command(flatten)]
     registries: RegistriesArgs,
     #[command(flatten)]
@@ -83,11 +90,11 @@ async fn try_run(args: Args) -> Result<(), String> {
     start_logs(format, args.filter.as_deref())?;
     let clients = Clients::infer().await.map_err(|error| with_causes(&error))?;
     let metrics = Arc::new(Metrics::new().map_err(|error| error.to_string())?);
-    let registry = registry(&args, &clients, &metrics)?;
+    let (registry, asked) = registry(&args, &clients, &metrics)?;
     let controllers =
         Controllers::new(clients, &args.namespaces, registry, metrics.clone(), args.allowed.sources.clone());
     let stop = CancellationToken::new();
-    let webhooks = webhooks(&args, &controllers, &metrics, stop.clone()).await?;
+    let webhooks = webhooks(&args, controllers.pushes(asked), &metrics, stop.clone()).await?;
     tokio::spawn(stop_on_signal(stop.clone()));
     let server = tokio::spawn(serve(args.listen, controllers.health(), metrics, stop.clone().cancelled_owned()));
     let scope = if args.namespaces.is_empty() { "all namespaces".to_owned() } else { args.namespaces.join(", ") };
@@ -108,8 +115,9 @@ async fn try_run(args: Args) -> Result<(), String> {
     Ok(())
 }
 
-/// The client for registries, with the administrator's configuration, which it follows, and the identity of this process.
-fn registry(args: &Args, clients: &Clients, metrics: &Arc<Metrics>) -> Result<Arc<dyn Registry>, String> {
+/// The client for registries, with the administrator's configuration, which it follows, and the identity of this process;
+/// and where it asks for a repository.
+fn registry(args: &Args, clients: &Clients, metrics: &Arc<Metrics>) -> Result<(Arc<dyn Registry>, Asked), String> {
     let settings = RegistrySettings { plain_http: args.plain_http.clone(), ..RegistrySettings::default() };
     let secrets = Arc::new(KubernetesSecrets::new(clients.calls.clone()));
     let clock = Arc::new(SystemClock);
@@ -129,13 +137,15 @@ fn registry(args: &Args, clients: &Clients, metrics: &Arc<Metrics>) -> Result<Ar
             }
         }
     }));
-    Ok(Arc::new(Deadline::new(registry, QUESTION_LIMIT)))
+    let client = Arc::clone(&registry);
+    let asked = Arc::new(move |repository: &Repository| client.asked(repository));
+    Ok((Arc::new(Deadline::new(registry, QUESTION_LIMIT)), asked))
 }
 
 /// The server for webhooks, listening already, to be run; one that only ends where none is wanted.
 async fn webhooks(
     args: &Args,
-    controllers: &Controllers,
+    receiver: Arc<dyn PushReceiver>,
     metrics: &Arc<Metrics>,
     stop: CancellationToken,
 ) -> Result<impl Future<Output = Result<(), String>> + use<>, String> {
@@ -145,19 +155,29 @@ async fn webhooks(
             let listener = TcpListener::bind(address).await;
             let listener = listener.map_err(|error| format!("cannot take webhooks on {address}: {error}"))?;
             let sources: Vec<&str> = secrets.sources().await.into_iter().map(Source::as_str).collect();
-            tracing::info!(listen = %address, sources = sources.join(", "), "taking webhooks");
-            let server = WebhookServer::new(secrets, controllers.pushes(), metrics.clone(), Arc::new(SystemClock));
-            Some((server, listener))
+            let tls = match (&args.webhook_tls_cert, &args.webhook_tls_key) {
+                (Some(certificate), Some(key)) => {
+                    Some(WebhookTls::open(certificate, key).map_err(|error| error.to_string())?)
+                }
+                _ => None,
+            };
+            tracing::info!(listen = %address, sources = sources.join(", "), tls = tls.is_some(), "taking webhooks");
+            let server = WebhookServer::new(secrets, receiver, metrics.clone(), Arc::new(SystemClock));
+            Some((
+                match tls {
+                    Some(tls) => server.with_tls(tls),
+                    None => server,
+                },
+                listener,
+            ))
         }
         _ => None,
     };
     Ok(async move {
-        match server {
-            Some((server, listener)) => {
-                server.serve(listener, stop).await.map_err(|error| format!("cannot take webhooks: {error}"))
-            }
-            None => Ok(()),
+        if let Some((server, listener)) = server {
+            server.serve(listener, stop).await;
         }
+        Ok(())
     })
 }
 

@@ -34,6 +34,7 @@ use crate::model::CredentialSource;
 use crate::ports::{Clock, Registry};
 use crate::telemetry::{Health, Metrics};
 use look::Looks;
+pub use pushes::Asked;
 
 /// Policies looked at at once.
 ///
@@ -98,11 +99,12 @@ impl Controllers {
         })
     }
 
-    /// Takes what webhooks tell, and passes it on to the policies concerned as long as it is held.
-    pub fn pushes(&self) -> Arc<dyn PushReceiver> {
+    /// Takes what webhooks tell, and passes it on to the policies concerned as long as it is held: those with an image of a
+    /// repository, or one that is `asked` for there.
+    pub fn pushes(&self, asked: Asked) -> Arc<dyn PushReceiver> {
         let (sender, pushes) = pushes::Pushes::new();
-        let policies =
-            pushes::ClusterPolicies { client: self.clients.calls.clone(), policies: Arc::clone(&self.policies) };
+        let (client, policies) = (self.clients.calls.clone(), Arc::clone(&self.policies));
+        let policies = pushes::ClusterPolicies { client, policies, asked };
         tokio::spawn(pushes::forward(pushes, Arc::new(policies), Arc::new(SystemClock)));
         Arc::new(sender)
     }

@@ -54,7 +54,11 @@ pub(super) trait Concerned: Send + Sync {
 pub(super) struct ClusterPolicies {
     pub(super) client: Client,
     pub(super) policies: Arc<PolicyIndex>,
+    pub(super) asked: Asked,
 }
+
+/// Where a repository is looked up, as the registry that is asked names it.
+pub type Asked = Arc<dyn Fn(&Repository) -> Repository + Send + Sync>;
 
 /// Those that wait to be asked, and those that were.
 #[derive(Default)]
@@ -86,7 +90,7 @@ impl PushReceiver for Pushes {
 #[async_trait]
 impl Concerned for ClusterPolicies {
     fn by_repositories(&self, repositories: &BTreeSet<Repository>) -> BTreeSet<PolicyId> {
-        wake::by_repositories(&self.policies, repositories)
+        wake::by_repositories(&self.policies, repositories, &*self.asked)
     }
 
     async fn touch(&self, policy: &PolicyId, at: Timestamp) -> Result<(), String> {

@@ -73,14 +73,20 @@ pub(super) fn by_secret(policies: &PolicyIndex, secret: &PartialObjectMeta<Secre
     policies.objects().iter().filter(|object| uses(object)).map(|object| ObjectRef::from_obj(object.as_ref())).collect()
 }
 
-/// The policies with an image of one of these repositories, but those that are suspended or going away.
-pub(super) fn by_repositories(policies: &PolicyIndex, repositories: &BTreeSet<Repository>) -> BTreeSet<PolicyId> {
+/// The policies with an image of one of these repositories, or one that `asked` says is looked up in one of them, but those
+/// that are suspended or going away.
+pub(super) fn by_repositories(
+    policies: &PolicyIndex,
+    repositories: &BTreeSet<Repository>,
+    asked: impl Fn(&Repository) -> Repository,
+) -> BTreeSet<PolicyId> {
     let objects = policies.objects();
     let present = objects.iter().filter(|object| object.meta().deletion_timestamp.is_none());
     let concerned = present.filter_map(|object| {
         let lowered = policies.lowered(object);
         let policy = lowered.policy.as_ref().filter(|policy| !policy.suspended)?;
-        let uses = policy.images.iter().any(|image| repositories.contains(&image.reference.repository));
+        let concerned = |named: &Repository| repositories.contains(named) || repositories.contains(&asked(named));
+        let uses = policy.images.iter().any(|image| concerned(&image.reference.repository));
         uses.then(|| lowered.id.clone())
     });
     concerned.collect()

@@ -2,4 +2,5 @@
 
 pub mod faults;
 pub mod ports;
+#[allow(dead_code, reason = "shared with tests that need another part")]
 pub mod tls;

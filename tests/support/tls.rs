@@ -12,9 +12,27 @@ use rustls::{ServerConfig, ServerConnection};
 const CERTIFICATE: &str = "MIIBqjCCAVCgAwIBAgIUCJ/eVqhnye/JejUBFM9C/8ZzuqkwCgYIKoZIzj0EAwIwHTEbMBkGA1UEAwwSbm9ib2R5IHRydXN0cyB0aGlzMCAXDTI2MTEyMzA3NTU0NloYDzIxMjYxMDMwMDc1NTQ2WjAdMRswGQYDVQQDDBJub2JvZHkgdHJ1c3RzIHRoaXMwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAARO4pMDJyue1fzETtgVmkBCej03Gxm/KaU2Vi5JS+uqL97gHCOYQynyDrfxeKJF/Hzan18vI0abN7+dp5F1/ILNo2wwajAdBgNVHQ4EFgQUBz3FwFHlYLR6D1IV5RgAlZ1AY3YwHwYDVR0jBBgwFoAUBz3FwFHlYLR6D1IV5RgAlZ1AY3YwGgYDVR0RBBMwEYIJbG9jYWxob3N0hwR/AAABMAwGA1UdEwEB/wQCMAAwCgYIKoZIzj0EAwIDSAAwRQIhANo4JYeNRfRzSfDrF3N6PLnbWRj/pAPG9EagMpXFvhA+AiBG3nQryztHm7MRleiHBptEu766Oq+KHg6yvYavsw970w==";
 const KEY: &str = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgUnFWWYTaHqXhb9SicLRfOIiJyqtzLZIrc2c51Vu8Le6hRANCAARO4pMDJyue1fzETtgVmkBCej03Gxm/KaU2Vi5JS+uqL97gHCOYQynyDrfxeKJF/Hzan18vI0abN7+dp5F1/ILN";
 
+/// Another pair of the same kind, which may follow the first.
+const NEXT_CERTIFICATE: &str = "MIIBnTCCAUSgAwIBAgIUSBFjC5tgZ+tPWChL+fT2lU4fe9wwCgYIKoZIzj0EAwIwFzEVMBMGA1UEAwwMdGhlIG5leHQgb25lMCAXDTI2MTEyMzExMzQ0NFoYDzIxMjYxMDMwMTEzNDQ0WjAXMRUwEwYDVQQDDAx0aGUgbmV4dCBvbmUwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAARphRVwSjl++cxxM6uR1ZPedosnkOEZ2ZycyBRFNeUQGSUnM5+8GkyHSvheJyTo5Mq0+yu1V36ULFXqZth0a315o2wwajAdBgNVHQ4EFgQUGk3leab2+QuzWwYi17egoqd3TZ8wHwYDVR0jBBgwFoAUGk3leab2+QuzWwYi17egoqd3TZ8wGgYDVR0RBBMwEYIJbG9jYWxob3N0hwR/AAABMAwGA1UdEwEB/wQCMAAwCgYIKoZIzj0EAwIDRwAwRAIgUqiS9g7z93ZuyhW7D7Ewzdif+YPAm41RxP4R4UWAR6ICIG9nNBVNEMfQmByGK13iUs59+f6BhKwe5G86ZG5LiW3T";
+const NEXT_KEY: &str = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg4iFWcIn0VF3NBGN2xrZtLfF43WM/tuH4ZIiRB0t93EqhRANCAARphRVwSjl++cxxM6uR1ZPedosnkOEZ2ZycyBRFNeUQGSUnM5+8GkyHSvheJyTo5Mq0+yu1V36ULFXqZth0a315";
+
 /// The certificate of [`untrusted`], as a person would configure it.
 pub fn certificate() -> String {
-    format!("-----BEGIN CERTIFICATE-----\n{CERTIFICATE}\n-----END CERTIFICATE-----\n")
+    pem("CERTIFICATE", CERTIFICATE)
+}
+
+/// Its key.
+pub fn key() -> String {
+    pem("PRIVATE KEY", KEY)
+}
+
+/// Another certificate and its key.
+pub fn next() -> (String, String) {
+    (pem("CERTIFICATE", NEXT_CERTIFICATE), pem("PRIVATE KEY", NEXT_KEY))
+}
+
+fn pem(what: &str, content: &str) -> String {
+    format!("-----BEGIN {what}-----\n{content}\n-----END {what}-----\n")
 }
 
 /// Starts a server on a thread of its own that answers one handshake. Gives where it listens.

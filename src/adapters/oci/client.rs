@@ -17,7 +17,7 @@ use super::session::Session;
 use super::settings::RegistrySettings;
 use super::transport::Transport;
 use crate::adapters::credentials::Sources;
-use crate::model::{Candidate, Listing, Reason, RegistriesConfiguration, Tag, TagOrder};
+use crate::model::{Candidate, Listing, Reason, RegistriesConfiguration, Repository, Tag, TagOrder};
 use crate::ports::{Clock, CloudLogins, Question, Registry, RegistryError, Secrets};
 
 const HOSTS_KEPT: u64 = 10_000;
@@ -111,6 +111,11 @@ impl RegistryClient {
     pub async fn approach(&self, question: &Question<'_>) -> Result<Approach, RegistryError> {
         let access = self.access(question, None).await;
         access.map(|access| access.approach).map_err(|failure| failure.listing(question.repository))
+    }
+
+    /// The repository that is asked about where this one is named: another one where there is a mirror of it.
+    pub fn asked(&self, repository: &Repository) -> Repository {
+        self.configuration().route(repository).repository
     }
 
     fn configuration(&self) -> Arc<RegistriesConfiguration> {

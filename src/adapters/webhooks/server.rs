@@ -1,4 +1,4 @@
-//! `POST /webhook/<source>`, and what it answers.
+//! `POST` and `OPTIONS /webhook/<source>`, and what is answered.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,17 +7,19 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{MethodFilter, on};
 use futures::StreamExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::connections;
 use super::limits::{Limit, Limits};
 use super::secrets::WebhookSecrets;
-use crate::lower::push_event::{Delivery, Source, push_event};
+use super::tls::WebhookTls;
+use crate::lower::push_event::{Delivery, Source, push_event, validation_code};
 use crate::lower::webhook_authenticity::{Genuine, WebhookSecret, needs_body, webhook_authenticity};
 use crate::model::Repository;
 use crate::ports::Clock;
@@ -26,8 +28,6 @@ use crate::ports::Clock;
 const BODY_LIMIT: usize = 1024 * 1024;
 /// How long a body may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long requests in hand may take after a stop.
-const GRACE: Duration = Duration::from_secs(5);
 /// Bodies that are read at once, so that memory is bounded.
 const AT_ONCE: usize = 64;
 
@@ -50,6 +50,8 @@ pub enum WebhookOutcome {
     Accepted,
     /// It is genuine and tells of no push.
     Ignored,
+    /// It is genuine and asks whether events are wanted here.
+    Validated,
     /// It is not genuine, came before, or its source is unknown or has no secret.
     Refused,
     /// It is genuine and cannot be understood.
@@ -68,6 +70,7 @@ pub struct WebhookServer {
     receiver: Arc<dyn PushReceiver>,
     observer: Arc<dyn WebhookObserver>,
     clock: Arc<dyn Clock>,
+    tls: Option<WebhookTls>,
     limits: Mutex<Limits>,
     places: Semaphore,
 }
@@ -76,7 +79,8 @@ pub struct WebhookServer {
 struct Answer {
     outcome: WebhookOutcome,
     text: String,
-    again_after: Option<u64>,
+    /// Headers beside.
+    headers: Vec<(&'static str, HeaderValue)>,
 }
 
 impl WebhookOutcome {
@@ -85,6 +89,7 @@ impl WebhookOutcome {
         match self {
             Self::Accepted => "accepted",
             Self::Ignored => "ignored",
+            Self::Validated => "validated",
             Self::Refused => "refused",
             Self::Malformed => "malformed",
             Self::TooLarge => "too_large",
@@ -96,6 +101,7 @@ impl WebhookOutcome {
     const fn status(self) -> StatusCode {
         match self {
             Self::Accepted | Self::Ignored => StatusCode::ACCEPTED,
+            Self::Validated => StatusCode::OK,
             Self::Refused => StatusCode::UNAUTHORIZED,
             Self::Malformed => StatusCode::BAD_REQUEST,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -114,33 +120,37 @@ impl WebhookServer {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let (limits, places) = (Mutex::default(), Semaphore::new(AT_ONCE));
-        Self { secrets, receiver, observer, clock, limits, places }
+        Self { secrets, receiver, observer, clock, tls: None, limits, places }
+    }
+
+    /// The same over TLS.
+    #[must_use]
+    pub fn with_tls(mut self, tls: WebhookTls) -> Self {
+        self.tls = Some(tls);
+        self
     }
 
     /// Serves until `stop` is cancelled; requests in hand have a little time then.
-    ///
-    /// # Errors
-    /// When nothing can be accepted any more.
-    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> std::io::Result<()> {
+    pub async fn serve(mut self, listener: TcpListener, stop: CancellationToken) {
+        let tls = self.tls.take();
+        let taken = on(MethodFilter::POST.or(MethodFilter::OPTIONS), receive);
         let routes = Router::new()
-            .route("/webhook/{source}", post(receive))
-            .route("/webhook/{source}/{token}", post(receive))
+            .route("/webhook/{source}", taken.clone())
+            .route("/webhook/{source}/{token}", taken)
             .with_state(Arc::new(self));
-        let serving = axum::serve(listener, routes).with_graceful_shutdown(stop.clone().cancelled_owned());
-        let too_late = async {
-            stop.cancelled().await;
-            tokio::time::sleep(GRACE).await;
-        };
-        tokio::select! {
-            served = serving => served,
-            () = too_late => Ok(()),
-        }
+        connections::serve(listener, tls, routes, stop).await;
     }
 
     async fn answer(&self, source: Source, token: Option<String>, request: Request) -> Result<Answer, Answer> {
         let refused = || Answer::of(WebhookOutcome::Refused);
         let secret = self.secrets.secret(source).await.ok_or_else(refused)?;
+        let asks = request.method() == Method::OPTIONS;
         let (delivery, body) = opened(token, request);
+        if asks {
+            let genuine = self.genuine(source, &secret, &delivery)?;
+            self.take(source, &genuine)?;
+            return Ok(Answer::wanted(&delivery));
+        }
         if !needs_body(source, &delivery) {
             // Nobody else's body is read.
             self.genuine(source, &secret, &delivery)?;
@@ -150,6 +160,9 @@ impl WebhookServer {
         let delivery = Delivery { body: body.map_err(|_| Answer::of(WebhookOutcome::TooSlow))??, ..delivery };
         let genuine = self.genuine(source, &secret, &delivery)?;
         self.take(source, &genuine)?;
+        if let Some(code) = validation_code(source, &delivery) {
+            return Ok(Answer::validated(&code));
+        }
         let pushes = push_event(source, &delivery)
             .map_err(|error| Answer { text: format!("{error}\n"), ..Answer::of(WebhookOutcome::Malformed) })?;
         drop(place);
@@ -182,25 +195,45 @@ impl Answer {
         let text = match outcome {
             WebhookOutcome::Accepted => "accepted\n",
             WebhookOutcome::Ignored => "accepted: no push of an image\n",
+            WebhookOutcome::Validated => "",
             WebhookOutcome::Refused => "unauthorized\n",
             WebhookOutcome::Malformed => "the body broke off\n",
             WebhookOutcome::TooLarge => "the body is larger than 1 MiB\n",
             WebhookOutcome::TooSlow => "the body did not arrive within 10 s\n",
             WebhookOutcome::Limited => "too many requests\n",
         };
-        Self { outcome, text: text.to_owned(), again_after: None }
+        Self { outcome, text: text.to_owned(), headers: Vec::new() }
     }
 
     fn again_after(seconds: u64) -> Self {
-        Self { again_after: Some(seconds), ..Self::of(WebhookOutcome::Limited) }
+        let headers = vec![(header::RETRY_AFTER.as_str(), HeaderValue::from(seconds))];
+        Self { headers, ..Self::of(WebhookOutcome::Limited) }
+    }
+
+    /// What Event Grid asks to be told in its own form.
+    fn validated(code: &str) -> Self {
+        let text = serde_json::json!({ "validationResponse": code }).to_string();
+        let headers = vec![(header::CONTENT_TYPE.as_str(), HeaderValue::from_static("application/json"))];
+        Self { text, headers, ..Self::of(WebhookOutcome::Validated) }
+    }
+
+    /// What the sender of `CloudEvents` asks first: that its events are wanted, as often as it likes; the limit of the source
+    /// is told when it is met. The callback that such a request may name is never called.
+    fn wanted(delivery: &Delivery) -> Self {
+        let asked = |name: &str| HeaderValue::from_str(delivery.headers.get(name)?).ok();
+        let mut headers = Vec::new();
+        headers.extend(asked("webhook-request-origin").map(|origin| ("webhook-allowed-origin", origin)));
+        headers.extend(asked("webhook-request-rate").map(|rate| ("webhook-allowed-rate", rate)));
+        headers.push((header::ALLOW.as_str(), HeaderValue::from_static("POST, OPTIONS")));
+        Self { headers, ..Self::of(WebhookOutcome::Validated) }
     }
 }
 
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
         let mut response = (self.outcome.status(), self.text).into_response();
-        if let Some(seconds) = self.again_after {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        for (name, value) in self.headers {
+            response.headers_mut().insert(name, value);
         }
         response
     }

@@ -82,6 +82,16 @@ pub(super) fn acr(event: &Event<'_>) -> Pushes {
     Ok(pushes)
 }
 
+/// `Microsoft.EventGrid.SubscriptionValidationEvent`, alone in its list. Its `validationUrl` is not looked at.
+pub(super) fn validation_code(body: &Value) -> Option<&str> {
+    let events = body.as_array().map_or(std::slice::from_ref(body), Vec::as_slice);
+    let [event] = events else { return None };
+    let asks = text(event, "/eventType") == Some("Microsoft.EventGrid.SubscriptionValidationEvent");
+    let code = text(event, "/data/validationCode").filter(|_| asks)?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    (code.len() <= 128 && code.bytes().all(plain)).then_some(code)
+}
+
 /// The public address and the one within a private network are told both.
 pub(super) fn aliyun(event: &Event<'_>) -> Pushes {
     let body = event.body;

@@ -168,6 +168,24 @@ pub fn push_event(source: Source, delivery: &Delivery) -> Result<Vec<Push>, Malf
     Ok(pushes)
 }
 
+/// The code that an event asks to be answered with, where it asks whether events are wanted: Event Grid does before it sends
+/// any in its own form.
+pub fn validation_code(source: Source, delivery: &Delivery) -> Option<String> {
+    match source {
+        Source::Acr => clouds::validation_code(&serde_json::from_slice(&delivery.body).ok()?).map(str::to_owned),
+        Source::DockerHub
+        | Source::Ghcr
+        | Source::Harbor
+        | Source::Quay
+        | Source::GitLab
+        | Source::Gitea
+        | Source::Ecr
+        | Source::Aliyun
+        | Source::Distribution
+        | Source::Generic => None,
+    }
+}
+
 /// An event that is JSON.
 struct Event<'a> {
     delivery: &'a Delivery,
