@@ -226,17 +226,86 @@ fn targets_say_what_is_wrong_with_them() {
 
 #[test]
 fn what_comes_later_is_refused_and_named() {
-    insta::assert_snapshot!(image("{ image: a, target: { file: { path: x, keys: {} } } }"), @"
-    NotSupportedYet: spec.images[1].target.file: writing keys of files is not supported yet by this version of Fairlead; use a helm or kustomize target
-    1 images are used
-    ");
     insta::assert_snapshot!(image("{ image: a, verify: { cosign: { keys: [] } } }"), @"
     NotSupportedYet: spec.images[1].verify: verifying signatures is not supported yet by this version of Fairlead; remove `verify` to update without it
     1 images are used
     ");
-    insta::assert_snapshot!(problems("applications: [{ name: app }]\nimages: [{ image: a }]\nwriteBack: { method: Git }"), @"
-    NotSupportedYet: spec.writeBack: writing to Git is not supported yet by this version of Fairlead; use `method: Application`
+}
+
+#[test]
+fn git_says_what_is_wrong_with_it() {
+    let git = |git: &str| {
+        problems(&format!(
+            "applications: [{{ name: app }}]\nimages: [{{ image: a }}]\nwriteBack: {{ method: Git, git: {git} }}"
+        ))
+    };
+    insta::assert_snapshot!(git("{}"), @"1 images are used");
+    insta::assert_snapshot!(git("{ writeBranch: 'a-{{ .Sha }}' }"), @"
+    InvalidTemplate: spec.writeBack.git.writeBranch: the template cannot be used: map has no entry for key: Sha; it is a Go template; the fields are listed in the guide on Git
     nothing is done
+    ");
+    insta::assert_snapshot!(git("{ branch: 'a b' }"), @r"
+    InvalidTarget: spec.writeBack.git.branch: `a b` is not the name of a branch: it holds a blank, or one of `~^:?*[\`
+    nothing is done
+    ");
+    insta::assert_snapshot!(git("{ repository: 'https://u:geheim@h/a' }"), @"
+    InvalidTarget: spec.writeBack.git.repository: the address of the repository holds a password; put it into a Secret and name that with `secretRef`
+    nothing is done
+    ");
+    insta::assert_snapshot!(git("{ repository: ../a }"), @"
+    InvalidTarget: spec.writeBack.git.repository: `../a` is not the address of a repository; write for example `https://git.example.com/org/app.git` or `git@git.example.com:org/app.git`
+    nothing is done
+    ");
+    insta::assert_snapshot!(git("{ target: Application }"), @"
+    InvalidTarget: spec.writeBack.git.path: target Application needs a path; name the file with the Application's manifest
+    nothing is done
+    ");
+    insta::assert_snapshot!(git("{ path: '' }"), @"
+    InvalidTarget: spec.writeBack.git.path: the path is empty; leave it out for the usual place
+    nothing is done
+    ");
+    insta::assert_snapshot!(git("{ create: true, credentials: ArgoCD, secretRef: { name: a } }"), @"
+    InvalidTarget: spec.writeBack.git.secretRef: both `credentials` and `secretRef` are given; give one of the two
+    InvalidTarget: spec.writeBack.git.create: `create` is for target HelmValues; the override file is made by itself; for target Files say it at `target.file`
+    nothing is done
+    ");
+    insta::assert_snapshot!(git("{ commit: { messageTemplate: '{{ range .AppChanges }}', author: { name: 'a <b>', email: c } } }"), @"
+    InvalidTarget: spec.writeBack.git.commit.author: name or mail address of the author cannot stand in a commit; `<`, `>` and line ends cannot
+    nothing is done
+    ");
+    insta::assert_snapshot!(git("{ target: Files }"), @"
+    InvalidTarget: spec.images[0].target: `writeBack.git.target: Files` needs a file at each image; write for example `target: { file: { path: deploy.yaml, keys: { tag: image.tag } } }`
+    0 images are used
+    ");
+    insta::assert_snapshot!(problems("applications: [{ name: app }]\nimages: [{ image: a }]\nwriteBack: { method: Application, git: {} }"), @"
+    InvalidTarget: spec.writeBack.git: `git` is only read with `method: Git`; add `method: Git`, or remove `git`
+    nothing is done
+    ");
+}
+
+#[test]
+fn files_say_what_is_wrong_with_them() {
+    let file = |file: &str| {
+        problems(&format!(
+            "applications: [{{ name: app }}]\nimages: [{{ image: a, target: {{ file: {file} }} }}]\nwriteBack: {{ method: Git, git: {{ target: Files }} }}"
+        ))
+    };
+    insta::assert_snapshot!(file("{ path: a.yaml, keys: { tag: 'image.tag' } }"), @"1 images are used");
+    insta::assert_snapshot!(file("{ path: a.yaml, keys: {} }"), @"
+    InvalidTarget: spec.images[0].target.file.keys: no key holds the version; give `spec`, `tag` or `digest`
+    0 images are used
+    ");
+    insta::assert_snapshot!(file("{ path: a.yaml, keys: { tag: 'a[x]' } }"), @"
+    InvalidTarget: spec.images[0].target.file.keys.tag: `a[x]` is not a path of keys: a bracket holds an index from 0, a quoted key, or `key=value`; write for example `image.tag` or `containers[name=web].image`
+    0 images are used
+    ");
+    insta::assert_snapshot!(file("{ path: a.yaml, keys: { spec: a, tag: b } }"), @"
+    InvalidTarget: spec.images[0].target.file.keys: the keys have both a spec and a name, tag or digest; give either `spec`, or `name`, `tag` and `digest`
+    0 images are used
+    ");
+    insta::assert_snapshot!(image("{ image: a, target: { file: { path: x, keys: { tag: t } } } }"), @"
+    InvalidTarget: spec.images[1].target: a file is a target in Git; add `writeBack: { method: Git, git: { target: Files } }`
+    1 images are used
     ");
 }
 

@@ -26,6 +26,9 @@ pub struct Application {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ApplicationSpec {
+    /// The Argo CD project.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub project: String,
     /// The one source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
@@ -135,6 +138,9 @@ pub struct HelmBlock {
     /// Values as an object; beside it `values` is not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub values_object: Option<serde_json::Value>,
+    /// Values files; one that begins with `$` lies in the source with that `ref`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value_files: Option<Vec<String>>,
     /// Parameters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parameters: Option<Vec<HelmParameter>>,
@@ -173,6 +179,9 @@ pub struct ApplicationStatus {
     /// The types of several sources, in their order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub source_types: Vec<String>,
+    /// The namespace of the Argo CD that looks after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub controller_namespace: Option<String>,
     /// What runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<Summary>,

@@ -7,6 +7,7 @@ pub mod application_set;
 pub mod policy;
 pub mod status;
 pub mod target;
+pub mod write_back;
 
 pub use application::{
     Application, ApplicationSpec, ApplicationStatus, AutomatedSync, HelmBlock, HelmParameter, KustomizeBlock,
@@ -14,10 +15,9 @@ pub use application::{
 };
 pub use application_set::{ApplicationSet, ApplicationSetSpec, ApplicationSetSyncPolicy, IgnoreApplicationDifferences};
 pub use policy::{
-    AllowTags, ApplicationSelector, CommitAuthor, CommitSettings, CosignKey, CosignVerification, DaySpec,
-    GitCredentials, GitTarget, GitWriteBack, ImageSpec, ImageUpdatePolicy, ImageUpdatePolicySpec, PinSpec,
-    PullRequestProvider, PullRequestSettings, PullSecretReference, RuleSpec, ScheduleSpec, ScheduleWindowSpec,
-    SecretKeyReference, SigningSettings, StrategySpec, VerificationSpec, WindowKind, WriteBackMethod, WriteBackSpec,
+    AllowTags, ApplicationSelector, CosignKey, CosignVerification, DaySpec, ImageSpec, ImageUpdatePolicy,
+    ImageUpdatePolicySpec, PinSpec, PullSecretReference, RuleSpec, ScheduleSpec, ScheduleWindowSpec,
+    SecretKeyReference, StrategySpec, VerificationSpec, WindowKind,
 };
 pub use status::{
     DecisionRecord, HeldBack, ImageState, ImageStatus, ImageUpdatePolicyStatus, RememberedPlace, RememberedRollout,
@@ -27,6 +27,10 @@ pub use target::{
     FileKeys, FileTargetSpec, HelmTargetSpec, HelmValuesTargetSpec, KustomizeTargetSpec, PluginTargetSpec,
     SourceSelectorSpec, TargetSpec,
 };
+pub use write_back::{
+    CommitAuthor, CommitSettings, GitCredentials, GitTarget, GitWriteBack, PullRequestProvider, PullRequestSettings,
+    SigningMethod, SigningSettings, WriteBackMethod, WriteBackSpec,
+};
 
 /// The API group of our own resources.
 pub const GROUP: &str = "fairlead.dev";
@@ -34,6 +38,8 @@ pub const GROUP: &str = "fairlead.dev";
 pub const RESUME: &str = "fairlead.dev/resume";
 /// The name under which we write: field manager, event source.
 pub const FIELD_MANAGER: &str = "fairlead";
+/// The annotation of an Application by which Argo CD is asked to look at it now; it takes it off again.
+pub const REFRESH: &str = "argocd.argoproj.io/refresh";
 /// The annotation whose change asks for a look at a policy now.
 pub const RECONCILE_AT: &str = "fairlead.dev/reconcile-at";
 

@@ -7,7 +7,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::{ImageUpdatePolicyStatus, TargetSpec};
+use super::{ImageUpdatePolicyStatus, TargetSpec, WriteBackSpec};
 
 /// Keeps the container images of Argo CD Applications up to date.
 #[derive(CustomResource, KubeSchema, Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -217,136 +217,6 @@ pub struct CosignKey {
     pub secret_ref: SecretKeyReference,
 }
 
-/// Where changes are written.
-#[derive(KubeSchema, Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct WriteBackSpec {
-    /// `Application`: into the Application object. `Git`: as a commit.
-    #[serde(default)]
-    pub method: WriteBackMethod,
-    /// Settings of the method `Git`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub git: Option<GitWriteBack>,
-}
-
-/// Where changes are written.
-#[derive(JsonSchema, Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum WriteBackMethod {
-    /// Into the Application object.
-    #[default]
-    Application,
-    /// As a commit.
-    Git,
-}
-
-/// Settings of the method `Git`.
-#[derive(KubeSchema, Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct GitWriteBack {
-    /// The repository; the source's when nothing is said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub repository: Option<String>,
-    /// The branch that is read; the source's `targetRevision` when nothing is said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub branch: Option<String>,
-    /// The branch that is written, where it differs; a template.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub write_branch: Option<String>,
-    /// What is written.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub target: Option<GitTarget>,
-    /// The file or folder that is written, where it is not the usual one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub path: Option<String>,
-    /// `ArgoCD`: the credentials that Argo CD has for the repository.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub credentials: Option<GitCredentials>,
-    /// A Secret in the policy's namespace with the credentials.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub secret_ref: Option<SecretKeyReference>,
-    /// How commits look.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub commit: Option<CommitSettings>,
-    /// Opens a pull request instead of writing the branch itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pull_request: Option<PullRequestSettings>,
-}
-
-/// What is written in Git.
-#[derive(JsonSchema, Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum GitTarget {
-    /// `.argocd-source-<application>.yaml`.
-    Override,
-    /// A Helm values file.
-    HelmValues,
-    /// A kustomization file.
-    Kustomization,
-    /// The files that the images name.
-    Files,
-}
-
-/// Whose credentials are used for Git.
-#[derive(JsonSchema, Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum GitCredentials {
-    /// Those that Argo CD has for the repository.
-    ArgoCD,
-}
-
-/// How commits look.
-#[derive(KubeSchema, Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct CommitSettings {
-    /// The author.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub author: Option<CommitAuthor>,
-    /// The message; a template.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message_template: Option<String>,
-    /// How commits are signed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub signing: Option<SigningSettings>,
-}
-
-/// The author of commits.
-#[derive(KubeSchema, Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct CommitAuthor {
-    /// Name.
-    pub name: String,
-    /// Mail address.
-    pub email: String,
-}
-
-/// How commits are signed.
-#[derive(KubeSchema, Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SigningSettings {
-    /// The private key.
-    pub secret_ref: SecretKeyReference,
-}
-
-/// How pull requests look.
-#[derive(KubeSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PullRequestSettings {
-    /// The forge.
-    pub provider: PullRequestProvider,
-    /// Labels of the pull request.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub labels: Vec<String>,
-}
-
-/// A forge.
-#[derive(JsonSchema, Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum PullRequestProvider {
-    /// GitHub, and GitHub Enterprise.
-    GitHub,
-    /// GitLab.
-    GitLab,
-    /// Gitea and Forgejo.
-    Gitea,
-}
-
 /// When changes may be written.
 #[derive(KubeSchema, Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -501,5 +371,40 @@ mod tests {
           - spec: writeBack.git is only read with writeBack.method: Git
         ");
         insta::assert_snapshot!(admission("{ applications: [{ name: a }], images: [{ image: a }], writeBack: { method: Git, git: { branch: main } } }"), @"accepted");
+    }
+
+    #[test]
+    fn admission_refuses_contradictions_about_git() {
+        let images = |image: &str| admission(&format!("{{ applications: [{{ name: web }}], images: [{image}] }}"));
+        let git = |git: &str| {
+            admission(&format!(
+                "{{ applications: [{{ name: a }}], images: [{{ image: a }}], writeBack: {{ method: Git, git: {git} }} }}"
+            ))
+        };
+        insta::assert_snapshot!(git("{ credentials: ArgoCD, secretRef: { name: a } }"), @"
+        1 validation error(s):
+          - spec.writeBack.git: give either credentials or secretRef
+        ");
+        insta::assert_snapshot!(git("{ target: Application }"), @"
+        1 validation error(s):
+          - spec.writeBack.git: target Application needs a path: the file with the Application's manifest
+        ");
+        insta::assert_snapshot!(git("{ target: Files, path: a.yaml }"), @"
+        1 validation error(s):
+          - spec.writeBack.git: with target Files each image names its file: `target.file.path`
+        ");
+        insta::assert_snapshot!(git("{ target: Override, create: true }"), @"
+        1 validation error(s):
+          - spec.writeBack.git: create is for target HelmValues; for target Files it stands at each `target.file`
+        ");
+        insta::assert_snapshot!(git("{ target: HelmValues, path: a.yaml, create: true, writeBranch: 'a-{{ .SHA256 }}', pullRequest: { provider: GitHub } }"), @"accepted");
+        insta::assert_snapshot!(images("{ image: a, target: { file: { path: a, keys: { name: n } } } }"), @"
+        1 validation error(s):
+          - spec.images[0].target.file.keys: give spec, tag or digest: the key that holds the version
+        ");
+        insta::assert_snapshot!(images("{ image: a, target: { file: { path: a, keys: { spec: s, tag: t } } } }"), @"
+        1 validation error(s):
+          - spec.images[0].target.file.keys: give either spec, or name, tag and digest
+        ");
     }
 }

@@ -96,7 +96,7 @@ pub struct PluginTargetSpec {
     pub spec: Option<String>,
 }
 
-/// Keys of a YAML or JSON file in Git.
+/// Keys of a YAML or JSON file in Git; read with `writeBack.git.target: Files`.
 #[derive(KubeSchema, Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FileTargetSpec {
@@ -110,21 +110,27 @@ pub struct FileTargetSpec {
     pub create: bool,
 }
 
-/// Paths of keys in a file.
+/// Paths of keys in a file: `spec.containers[0].image`, `containers[name=web].image`, `data."a.b"`.
 #[derive(KubeSchema, Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = ("has(self.spec) || has(self.tag) || has(self.digest)", "give spec, tag or digest: the key that holds the version"))]
+#[x_kube(validation = ("!has(self.spec) || (!has(self.name) && !has(self.tag) && !has(self.digest))", "give either spec, or name, tag and digest"))]
 pub struct FileKeys {
     /// The key that holds the image's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
     pub name: Option<String>,
     /// The key that holds the tag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
     pub tag: Option<String>,
     /// The key that holds the digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
     pub digest: Option<String>,
     /// The key that holds name and tag in one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
     pub spec: Option<String>,
 }
 

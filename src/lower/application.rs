@@ -26,6 +26,8 @@ pub fn application(object: &api::Application) -> Application {
         id: ApplicationId::new(text(&metadata.namespace), text(&metadata.name)),
         uid: text(&metadata.uid),
         resource_version: text(&metadata.resource_version),
+        project: object.spec.project.clone(),
+        controller_namespace: object.status.as_ref().and_then(|status| status.controller_namespace.clone()),
         labels: metadata.labels.clone().unwrap_or_default(),
         deleting: metadata.deletion_timestamp.is_some(),
         skipped: annotation(SKIP_RECONCILE).is_some_and(|value| value == "true"),
@@ -131,6 +133,7 @@ fn source(source: &api::Source, word: Option<&str>) -> Source {
         kind: explicit_kind(source).or_else(|| word.and_then(SourceKind::from_word)),
         repo_url: source.repo_url.clone(),
         path: source.path.clone(),
+        target_revision: source.target_revision.clone(),
         name: source.name.clone(),
         reference: source.reference.clone(),
         chart: source.chart.clone(),
@@ -143,6 +146,7 @@ fn source(source: &api::Source, word: Option<&str>) -> Source {
 fn helm(helm: &api::HelmBlock) -> Helm {
     Helm {
         parameters: helm.parameters.as_deref().map(helm_parameters),
+        value_files: helm.value_files.clone().unwrap_or_default(),
         values: helm.values_object.as_ref().map(values),
         inline: helm.values.as_deref().filter(|values| !values.trim().is_empty()).map(Into::into),
     }

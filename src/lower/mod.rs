@@ -9,6 +9,8 @@ mod constraint;
 mod credential_source;
 pub mod docker_config;
 mod duration;
+pub mod git_template;
+pub mod git_write_back;
 mod nearest;
 mod policy;
 pub mod push_event;

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector as LabelSelectorText;
 
+use super::git_write_back::{file_target, write_back};
 use super::{Dialect, Scope, credential_source, duration, rule, schedule};
 use crate::api::{
     ApplicationSelector, HelmTargetSpec, HelmValuesTargetSpec, ImageSpec, ImageUpdatePolicy, ImageUpdatePolicySpec,
-    PluginTargetSpec, RESUME, RuleSpec, SourceSelectorSpec, TargetSpec, WriteBackMethod,
+    PluginTargetSpec, RESUME, RuleSpec, SourceSelectorSpec, TargetSpec,
 };
 use crate::model::{
-    ApplicationMatcher, CredentialSource, Glob, HelmTarget, Image, ImageReference, Keys, LabelSelector, Pointer,
-    Policy, PolicyId, Problem, Reason, Requirement, SourceSelector, Target,
+    ApplicationMatcher, CredentialSource, GitTarget, Glob, HelmTarget, Image, ImageReference, Keys, LabelSelector,
+    Pointer, Policy, PolicyId, Problem, Reason, Requirement, SourceSelector, Target, WriteBack,
 };
 
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(10);
@@ -54,9 +55,10 @@ pub fn policy_allowing(object: &ImageUpdatePolicy, allowed: &[CredentialSource])
     let interval = interval(&object.spec, &mut problems);
     let applications = applications(&object.spec, &mut problems);
     let schedule = object.spec.schedule.as_ref().map(|windows| problems.keep(schedule(windows, "spec.schedule")));
-    write_back(&object.spec, &mut problems);
+    let write_back = problems.keep(write_back(object.spec.write_back.as_ref(), &id.namespace));
     let usable = problems.0.is_empty();
-    let images = images(&object.spec, Scope::Policy { namespace: &id.namespace, allowed }, &mut problems);
+    let mut images = images(&object.spec, Scope::Policy { namespace: &id.namespace, allowed }, &mut problems);
+    check_file_targets(&mut images, &write_back, &mut problems);
     let policy = usable.then(|| Policy {
         id: id.clone(),
         generation,
@@ -66,6 +68,7 @@ pub fn policy_allowing(object: &ImageUpdatePolicy, allowed: &[CredentialSource])
         interval,
         applications,
         images,
+        write_back,
         schedule: schedule.flatten(),
         resume: metadata.annotations.as_ref().and_then(|annotations| annotations.get(RESUME)).cloned(),
     });
@@ -166,14 +169,29 @@ fn labels(selector: &LabelSelectorText, place: &str) -> Result<LabelSelector, Pr
     Ok(LabelSelector { requirements })
 }
 
-fn write_back(spec: &ImageUpdatePolicySpec, problems: &mut Problems) {
-    let git = spec
-        .write_back
-        .as_ref()
-        .filter(|write_back| write_back.method == WriteBackMethod::Git || write_back.git.is_some());
-    if git.is_some() {
-        problems.not_yet("spec.writeBack", "writing to Git", "use `method: Application`");
-    }
+/// A file is a target of Git with `target: Files`, and that needs one.
+fn check_file_targets(images: &mut Vec<Image>, write_back: &WriteBack, problems: &mut Problems) {
+    let target = write_back.git().map(|git| git.target);
+    images.retain(|image| {
+        let is_file = matches!(image.target, Some(Target::File(_)));
+        let place = format!("spec.images[{}].target", image.index);
+        let problem = match (is_file, target) {
+            (true, Some(GitTarget::Files)) | (false, None) => return true,
+            (false, Some(target)) if target != GitTarget::Files => return true,
+            (true, None) => Problem::new(Reason::InvalidTarget, "a file is a target in Git")
+                .hint("add `writeBack: { method: Git, git: { target: Files } }`"),
+            (true, Some(target)) => {
+                let message = format!("a file is no target with `writeBack.git.target: {}`", target.as_str());
+                Problem::new(Reason::InvalidTarget, message).hint("write `target: Files` there")
+            }
+            (false, Some(_)) => {
+                Problem::new(Reason::InvalidTarget, "`writeBack.git.target: Files` needs a file at each image")
+                    .hint("write for example `target: { file: { path: deploy.yaml, keys: { tag: image.tag } } }`")
+            }
+        };
+        problems.add(problem.at(place));
+        false
+    });
 }
 
 fn images(spec: &ImageUpdatePolicySpec, scope: Scope<'_>, problems: &mut Problems) -> Vec<Image> {
@@ -316,9 +334,9 @@ fn target(text: Option<&TargetSpec>, place: &str, problems: &mut Problems) -> Op
         let keys = keys(name.as_ref(), tag.as_ref(), spec.as_ref(), "variable", &format!("{place}.plugin"), problems);
         return keys.map(|keys| Some(Target::Plugin(keys)));
     }
-    if file.is_some() {
-        problems.not_yet(format!("{place}.file"), "writing keys of files", "use a helm or kustomize target");
-        return None;
+    if let Some(file) = file {
+        let target = file_target(file, &format!("{place}.file"), &mut problems.0);
+        return target.map(|target| Some(Target::File(Box::new(target))));
     }
     if let Some(helm) = helm {
         return helm_target(helm, &format!("{place}.helm"), problems).map(Some);

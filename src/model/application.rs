@@ -14,6 +14,10 @@ pub struct Application {
     pub uid: String,
     /// The version of the object that this was read from.
     pub resource_version: String,
+    /// The Argo CD project.
+    pub project: String,
+    /// The namespace of the Argo CD that looks after it, where it says so.
+    pub controller_namespace: Option<String>,
     /// Labels, for selection.
     pub labels: BTreeMap<String, String>,
     /// Whether the object is being deleted.
@@ -60,6 +64,8 @@ pub struct Source {
     pub repo_url: String,
     /// The folder in the repository.
     pub path: Option<String>,
+    /// The branch, tag or commit of the repository, or the version of the chart; `None`: the newest.
+    pub target_revision: Option<String>,
     /// Its own name.
     pub name: Option<String>,
     /// The name under which other sources use its files.
@@ -92,6 +98,8 @@ pub enum SourceKind {
 pub struct Helm {
     /// Its parameters; `None` when the key is missing.
     pub parameters: Option<Vec<HelmParameter>>,
+    /// Its values files, in order; one that begins with `$` lies in the source with that `ref`.
+    pub value_files: Vec<String>,
     /// Its `valuesObject`; `None` when the key is missing.
     pub values: Option<Values>,
     /// Its `values`, a YAML text; `None` when it says nothing. Argo CD reads it only without a `valuesObject`.

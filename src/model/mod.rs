@@ -12,6 +12,7 @@ mod constraint;
 mod decision;
 mod git;
 mod image;
+mod key_path;
 mod memory;
 mod names;
 mod ordinal;
@@ -27,6 +28,7 @@ mod rollout;
 mod rule;
 mod schedule;
 mod version;
+mod write_back;
 
 pub use application::{
     Application, Helm, HelmParameter, Kustomize, Plugin, Source, SourceKind, Sources, Values, Variable,
@@ -42,6 +44,7 @@ pub use git::{
     GitWritten, SigningMethod,
 };
 pub use image::{Digest, ImageReference, InvalidDigest, InvalidImage, InvalidTag, Repository, Tag};
+pub use key_path::{InvalidKeyPath, KeyPath, KeyStep};
 pub use memory::{Mark, Memory, Remembered, Watch};
 pub use names::{ApplicationId, PolicyId};
 pub use ordinal::{Bounds, CalendarVersion, Number, Ordinal};
@@ -49,8 +52,8 @@ pub use pattern::{InvalidPattern, TagExtractor, TagGlob, TagPattern};
 pub use plan::{ApplicationPlan, Edit, Guard, Node, Operation, Pointer, Step};
 pub use platform::{InvalidPlatform, Platform};
 pub use policy::{
-    ApplicationMatcher, Glob, HelmTarget, Image, Keys, LabelSelector, Policy, Requirement, SecretRef, SourceSelector,
-    Target,
+    ApplicationMatcher, FileKeys, FileTarget, Glob, HelmTarget, Image, Keys, LabelSelector, Policy, Requirement,
+    SecretRef, SourceSelector, Target,
 };
 pub use problem::Problem;
 pub use reason::{Reason, Severity};
@@ -62,3 +65,4 @@ pub use rollout::{Health, Progress, Rollout, RolloutState, SyncOperation, SyncPh
 pub use rule::{Allow, Constraint, Ignore, Pin, Rule, Strategy};
 pub use schedule::{Closed, Schedule, Window};
 pub use version::LooseVersion;
+pub use write_back::{CommitSettings, GitTarget, GitWriteBack, PullRequestProvider, PullRequestSettings, WriteBack};

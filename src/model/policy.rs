@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{ApplicationId, CredentialSource, ImageReference, PolicyId, Rule, Schedule};
+use super::{ApplicationId, CredentialSource, ImageReference, KeyPath, PolicyId, Rule, Schedule, WriteBack};
 
 /// A policy whose every text was understood.
 #[derive(Debug, Clone)]
@@ -26,6 +26,8 @@ pub struct Policy {
     pub applications: Vec<ApplicationMatcher>,
     /// Its images; those whose text could not be understood are left out and named in the problems.
     pub images: Vec<Image>,
+    /// Where changes are written.
+    pub write_back: WriteBack,
     /// When changes may be written; `None`: always.
     pub schedule: Option<Schedule>,
     /// The value of `fairlead.dev/resume`: a new one lifts what holds images back.
@@ -73,6 +75,32 @@ pub enum Target {
     Plugin(Keys),
     /// An entry of `kustomize.images`; the name is the one in the manifests, where it differs from the image's.
     Kustomize(Option<ImageReference>),
+    /// Keys of a file in Git.
+    File(Box<FileTarget>),
+}
+
+/// Keys of a file in Git.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileTarget {
+    /// The file, from the root of the repository.
+    pub path: String,
+    /// The keys.
+    pub keys: FileKeys,
+    /// Whether the file is made if it is missing.
+    pub create: bool,
+}
+
+/// The keys of a file that hold an image: at least one of tag, digest and spec, and a spec alone.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FileKeys {
+    /// The one that holds the name, if it is written at all.
+    pub name: Option<KeyPath>,
+    /// The one that holds the tag.
+    pub tag: Option<KeyPath>,
+    /// The one that holds the digest.
+    pub digest: Option<KeyPath>,
+    /// The one that holds the whole reference.
+    pub spec: Option<KeyPath>,
 }
 
 /// The keys that hold an image: parameters, paths of values, or variables.
@@ -160,6 +188,16 @@ impl Keys {
         match self {
             Self::NameAndTag { name: _, tag } => tag,
             Self::Spec(spec) => spec,
+        }
+    }
+}
+
+impl FileKeys {
+    /// The key that holds the version; the tag's before the digest's. `None` where there is none, which lowering refuses.
+    pub const fn main(&self) -> Option<&KeyPath> {
+        match (&self.spec, &self.tag, &self.digest) {
+            (Some(key), _, _) | (None, Some(key), _) => Some(key),
+            (None, None, digest) => digest.as_ref(),
         }
     }
 }

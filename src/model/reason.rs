@@ -64,6 +64,9 @@ reasons! {
     /// The choice is lower than what the destination holds, and `allowDowngrade` is off.
     WouldGoBackwards = Waiting,
 
+    /// The new version is committed to a branch of its own and waits to be merged.
+    AwaitingMerge = Waiting,
+
     // Why there is no choice.
     /// No tag passes the rule.
     NoTagAllowed = Stalled,
@@ -97,6 +100,8 @@ reasons! {
     InvalidTarget = Stalled,
     /// The source of credentials cannot be read, or belongs to the administrator.
     InvalidCredentials = Stalled,
+    /// A template cannot be read, or asks for a field that does not exist.
+    InvalidTemplate = Stalled,
     /// Two images of the policy have one alias.
     DuplicateAlias = Stalled,
     /// A field asks for something that this version cannot do.
@@ -188,6 +193,12 @@ reasons! {
     RolloutDegraded = Failing,
     /// The version was written, and the Application is still not Synced and Healthy after half an hour.
     RolloutStuck = Failing,
+    /// More than one file of the repository could be the one to change.
+    AmbiguousFile = Stalled,
+    /// The file holds something that is no place for a version, or cannot be read.
+    UnusableFile = Stalled,
+    /// Git is not set up here, so nothing can be read from it or written to it.
+    GitNotSetUp = Stalled,
 
     // Why a candidate won or lost.
     /// The rule's choice.

@@ -61,6 +61,11 @@ pub async fn reconcile(ports: Ports<'_>, lowered: &Lowered, memory: &Memory, fre
     let now = ports.clock.now();
     let mut report = blank(lowered, memory, now);
     let Some(policy) = &lowered.policy else { return report };
+    if policy.write_back.git().is_some() {
+        let problem = Problem::new(Reason::GitNotSetUp, "nothing can be written to Git here").at("spec.writeBack");
+        report.problems.push(problem);
+        return report;
+    }
     let inventory = match ports.applications.list(&policy.id.namespace).await {
         Ok(inventory) => inventory,
         Err(error) => {

@@ -81,6 +81,7 @@ impl Place {
             (Some(Target::Kustomize(None)), _) | (None, SourceKind::Kustomize) => {
                 Slot::Kustomize(image.reference.clone())
             }
+            (Some(Target::File(_)), _) => return Err(unsupported(application, Some(kind))),
             (None, _) => Slot::Helm(HelmTarget::default()),
         };
         Ok(Self { source, slot, explicit: image.target.is_some() })
@@ -194,6 +195,8 @@ impl Target {
             Self::Helm(_) | Self::HelmValues(_) => SourceKind::Helm,
             Self::Plugin(_) => SourceKind::Plugin,
             Self::Kustomize(_) => SourceKind::Kustomize,
+            // Files are no part of a source; `git` handles them before a source is looked for.
+            Self::File(_) => SourceKind::Directory,
         }
     }
 }
