@@ -3,17 +3,21 @@
 #![allow(clippy::disallowed_methods, reason = "tests prepare folders")]
 
 mod contract;
+#[path = "contract/git.rs"]
+mod git_contract;
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use contract::{check, check_registry, manifest};
 use fairlead::adapters::clock::SystemClock;
 use fairlead::adapters::directory::{Directory, Mode};
 use fairlead::adapters::embedded;
-use fairlead::adapters::memory::{MemoryApplications, MemoryRegistry};
+use fairlead::adapters::memory::{MemoryApplications, MemoryGit, MemoryRegistry};
 use fairlead::adapters::oci::{RegistryClient, RegistrySettings};
-use fairlead::model::{Details, ImageReference, Known};
+use fairlead::model::{Details, GitAccess, GitBranch, ImageReference, Known};
 use fairlead::ports::Clock;
+use git_contract::{FILES, Remote, check_git};
 
 const NAMESPACE: &str = "contract";
 
@@ -53,4 +57,41 @@ async fn the_client_keeps_the_contract_on_the_embedded_registry() {
     let secrets = Arc::new(Directory::open(folder.path(), Mode::DryRun).expect("an empty folder"));
     let client = RegistryClient::new(settings, secrets, Arc::new(SystemClock)).expect("a client");
     check_registry(&client, &format!("{}/app", registry.host()), SystemClock.now()).await;
+}
+
+const REPOSITORY: &str = "https://git.example.com/org/web.git";
+
+struct InMemory(MemoryGit);
+
+#[async_trait]
+impl Remote for InMemory {
+    fn repository(&self) -> GitBranch {
+        let access = GitAccess::ArgoCd { project: "default".to_owned() };
+        GitBranch { repository: REPOSITORY.to_owned(), branch: None, access }
+    }
+
+    async fn push(&self, branch: &str, path: &str, text: &str) {
+        self.0.push(REPOSITORY, branch, path, text);
+    }
+
+    async fn text(&self, branch: &str, path: &str) -> Option<String> {
+        self.0.text(REPOSITORY, branch, path)
+    }
+
+    async fn message(&self, branch: &str) -> String {
+        self.0.log(REPOSITORY, branch).pop().map(|commit| commit.message).unwrap_or_default()
+    }
+
+    async fn commits(&self, branch: &str) -> usize {
+        self.0.log(REPOSITORY, branch).len()
+    }
+}
+
+#[tokio::test]
+async fn git_in_memory_keeps_the_contract() {
+    let remote = InMemory(MemoryGit::default());
+    for (path, text) in FILES {
+        remote.0.push(REPOSITORY, "main", path, text);
+    }
+    check_git(&remote.0, &remote, || SystemClock.now()).await;
 }

@@ -119,7 +119,7 @@ async fn explain(
         ours.map(|object| (lower::policy_allowing(object, &args.allowed.sources), object.status.as_ref())).collect();
     let policies = lowered.iter().filter_map(|(lowered, _)| lowered.policy.clone()).map(Arc::new);
     let policies = MemoryPolicies(policies.collect());
-    let ports = Ports { applications, policies: &policies, registry, clock: &SystemClock };
+    let ports = Ports { applications, policies: &policies, registry, git: None, clock: &SystemClock };
     let mut explained = Vec::new();
     for (lowered, status) in &lowered {
         let memory = status.map(pipeline::remembered).unwrap_or_default();

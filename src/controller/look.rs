@@ -117,6 +117,7 @@ impl Looks {
             applications: &self.applications,
             policies: &*self.policies,
             registry: &*self.registry,
+            git: None,
             clock: &SystemClock,
         }
     }

@@ -7,6 +7,7 @@ mod choose;
 mod discover;
 mod events;
 mod explain;
+pub mod git;
 mod helm;
 mod inline;
 mod keys;

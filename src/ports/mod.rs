@@ -27,6 +27,8 @@ pub struct Ports<'a> {
     pub policies: &'a dyn Policies,
     /// Registries.
     pub registry: &'a dyn Registry,
+    /// Git; `None` where it is not set up.
+    pub git: Option<&'a dyn Git>,
     /// The time.
     pub clock: &'a dyn Clock,
 }
@@ -46,6 +48,9 @@ pub trait Applications: Send + Sync {
     /// [`WriteError::Conflict`] when the Application is not the one, or not in the state, that the plan was decided on: read
     /// it anew and decide again.
     async fn write(&self, plan: &ApplicationPlan) -> Result<(), WriteError>;
+
+    /// Asks Argo CD to look at an Application now, where there is an Argo CD.
+    async fn refresh(&self, id: &ApplicationId) -> Result<(), WriteError>;
 }
 
 /// Applications of one namespace.

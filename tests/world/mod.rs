@@ -125,6 +125,7 @@ impl World {
             applications: &self.applications,
             policies: &policies,
             registry: &self.registry,
+            git: None,
             clock: &self.clock,
         };
         let tag = tag.map(|tag| tag.parse().unwrap());
@@ -140,6 +141,7 @@ impl World {
             applications: &self.applications,
             policies: &policies,
             registry: &self.registry,
+            git: None,
             clock: &self.clock,
         };
         let report = pipeline::reconcile(ports, &lowered[0], &self.memory, self.clock.now()).await;

@@ -292,6 +292,11 @@ impl Applications for Directory {
             ReplaceError::Failed(error) => unavailable(format!("`{}` cannot be written: {error}", found.name)),
         })
     }
+
+    /// Nothing: there is no Argo CD that would look at a folder.
+    async fn refresh(&self, _: &ApplicationId) -> Result<(), WriteError> {
+        Ok(())
+    }
 }
 
 /// What a refused edit means to the caller.

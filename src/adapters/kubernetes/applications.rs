@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::core::ApiResource;
 use kube::{Client, ResourceExt};
+use serde_json::json;
 
 use super::index::ApplicationIndex;
 use super::sets::ApplicationSetReader;
@@ -76,6 +77,21 @@ impl Applications for KubernetesApplications {
             // A failed `test` and a failed validation have one code; a changed object tells them apart.
             422 if self.changed(plan, &api).await => Err(WriteError::Conflict(application)),
             400..=499 => Err(WriteError::Rejected { application, cause }),
+            _ => Err(WriteError::Unavailable { application, cause }),
+        }
+    }
+
+    async fn refresh(&self, id: &ApplicationId) -> Result<(), WriteError> {
+        let application = id.clone();
+        let resource = ApiResource::erase::<api::Application>(&());
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &id.namespace, &resource);
+        let patch = json!({ "metadata": { "annotations": { api::REFRESH: "normal" } } });
+        let parameters = PatchParams { field_manager: Some(api::FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let Err(error) = api.patch(&id.name, &parameters, &Patch::Merge(patch)).await else { return Ok(()) };
+        let cause = words(&error);
+        match code(&error) {
+            404 => Err(WriteError::Gone(application)),
+            401 | 403 => Err(WriteError::Denied { application, cause }),
             _ => Err(WriteError::Unavailable { application, cause }),
         }
     }

@@ -26,6 +26,7 @@ struct State {
     sets: ApplicationSets,
     version: u64,
     writes: usize,
+    refreshed: Vec<ApplicationId>,
     intruder: Option<Intruder>,
     away: bool,
     lag: Option<Intruder>,
@@ -69,6 +70,11 @@ impl MemoryApplications {
     /// How often something was written through the port.
     pub fn writes(&self) -> usize {
         self.state().writes
+    }
+
+    /// The Applications that Argo CD was asked to look at, in order.
+    pub fn refreshed(&self) -> Vec<ApplicationId> {
+        self.state().refreshed.clone()
     }
 
     /// Shows each object in lists as it was before `undo`, as a watch that lags behind does.
@@ -151,6 +157,15 @@ impl Applications for MemoryApplications {
         ::json_patch::patch(&mut object, &patch).map_err(|_| WriteError::Conflict(id.clone()))?;
         state.store(id.clone(), object);
         state.writes += 1;
+        Ok(())
+    }
+
+    async fn refresh(&self, id: &ApplicationId) -> Result<(), WriteError> {
+        let mut state = self.state();
+        if !state.objects.contains_key(id) {
+            return Err(WriteError::Gone(id.clone()));
+        }
+        state.refreshed.push(id.clone());
         Ok(())
     }
 }

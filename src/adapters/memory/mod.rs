@@ -1,6 +1,7 @@
 //! Every port in memory: for tests of the pipeline, and wherever nothing outside is wanted.
 
 mod applications;
+mod git;
 mod registry;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,6 +13,7 @@ use crate::model::Policy;
 use crate::ports::{Clock, Policies};
 
 pub use applications::MemoryApplications;
+pub use git::{MemoryCommit, MemoryGit};
 pub use registry::MemoryRegistry;
 
 /// A fixed list of policies.
