@@ -6,7 +6,7 @@ use std::process::{Command, ExitStatus};
 
 use crate::eventually::{Deadline, eventually};
 use crate::process::{Process, folder};
-use crate::servers::{free_address, http_client};
+use crate::servers::{free_address, http_client, write};
 
 /// A running `fairlead run`, killed when dropped. When its test fails, its last words are shown.
 #[derive(Debug)]
@@ -23,6 +23,18 @@ pub(crate) struct Settings {
     pub(crate) plain_http: Vec<String>,
     pub(crate) listen: String,
     pub(crate) webhooks: Option<Webhooks>,
+    pub(crate) configured: Configured,
+}
+
+/// What an administrator sets beside.
+#[derive(Debug, Clone, Default)]
+pub struct Configured {
+    /// The registries configuration.
+    pub registries: Option<String>,
+    /// Variables of its environment.
+    pub environment: Vec<(&'static str, String)>,
+    /// The secrets of webhooks, each with its source; without any, none are taken.
+    pub webhooks: Vec<(&'static str, &'static str)>,
 }
 
 /// Where it takes webhooks, and with which secrets.
@@ -34,7 +46,14 @@ pub(crate) struct Webhooks {
 
 impl Settings {
     pub(crate) fn new(namespace: &str, kubeconfig: PathBuf, plain_http: Vec<String>) -> Self {
-        Self { namespace: namespace.to_owned(), kubeconfig, plain_http, listen: free_address(), webhooks: None }
+        Self {
+            namespace: namespace.to_owned(),
+            kubeconfig,
+            plain_http,
+            listen: free_address(),
+            webhooks: None,
+            configured: Configured::default(),
+        }
     }
 
     /// The same, taking webhooks; each secret is that of a source.
@@ -48,11 +67,20 @@ impl Settings {
         self
     }
 
+    /// The same, set up by an administrator.
+    pub(crate) fn with(self, configured: Configured) -> Self {
+        let settings = if configured.webhooks.is_empty() { self } else { self.with_webhooks(&configured.webhooks) };
+        Self { configured, ..settings }
+    }
+
     fn start(&self) -> Process {
         let mut command = Command::new(binary());
         command.args(["run", "--log-format", "text", "--listen", &self.listen, "--watch-namespace", &self.namespace]);
         for address in &self.plain_http {
             command.args(["--plain-http", address]);
+        }
+        if let Some(text) = &self.configured.registries {
+            command.arg("--registries-conf").arg(write(&format!("{}-registries.conf", self.namespace), text));
         }
         if let Some(webhooks) = &self.webhooks {
             command.args(["--webhook-listen", &webhooks.listen, "--webhook-secrets"]).arg(&webhooks.secrets);
@@ -61,6 +89,7 @@ impl Settings {
             .env("KUBECONFIG", &self.kubeconfig)
             .env("FAIRLEAD_LOG", env::var("FAIRLEAD_LOG").unwrap_or_else(|_| "info,fairlead=debug".to_owned()))
             .env("NO_COLOR", "1")
+            .envs(self.configured.environment.iter().map(|(name, value)| (name, value)))
             .env_remove("KUBERNETES_SERVICE_HOST");
         Process::start(&format!("fairlead-{}", self.namespace), command)
     }

@@ -23,6 +23,7 @@ pub mod audit;
 mod certificates;
 pub mod eventually;
 pub mod fairlead;
+pub mod guarded;
 pub mod images;
 mod kinds;
 mod process;
@@ -30,14 +31,16 @@ pub mod proxy;
 pub mod registry;
 pub mod scene;
 mod servers;
+pub mod token_service;
 pub mod tools;
 
 pub use audit::AuditEntry;
 pub use eventually::{Deadline, eventually};
-pub use fairlead::Fairlead;
+pub use fairlead::{Configured, Fairlead};
+pub use guarded::Guarded;
 pub use images::Image;
 pub use proxy::{Fault, FaultProxy};
-pub use registry::Registry;
+pub use registry::{Login, Registry};
 pub use scene::{Scene, Unready};
 
 /// A client for tests that ask a server themselves.

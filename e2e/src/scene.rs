@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::audit::{self, AuditEntry};
 use crate::eventually::{Deadline, eventually};
-use crate::fairlead::{Fairlead, Settings, kubeconfig};
+use crate::fairlead::{Configured, Fairlead, Settings, kubeconfig};
 use crate::registry::Registry;
 use crate::servers::{ADMINISTRATOR_TOKEN, Servers, install_tls};
 
@@ -106,6 +106,11 @@ impl Scene {
     /// The same, taking webhooks; each secret is that of a source.
     pub async fn start_with_webhooks(&self, plain_http: &[&str], secrets: &[(&str, &str)]) -> Fairlead {
         Fairlead::start(self.settings(plain_http).with_webhooks(secrets)).await
+    }
+
+    /// The same, set up by an administrator.
+    pub async fn start_configured(&self, plain_http: &[&str], configured: Configured) -> Fairlead {
+        Fairlead::start(self.settings(plain_http).with(configured)).await
     }
 
     /// The Applications of this scene, whole objects.
@@ -292,6 +297,11 @@ impl Scene {
             "stringData": {".dockerconfigjson": docker_config},
         });
         create(&self.objects::<Secret>(), object).await;
+    }
+
+    /// Creates a Secret of texts.
+    pub async fn secret(&self, name: &str, data: &Value) {
+        create(&self.objects::<Secret>(), json!({"metadata": {"name": name}, "stringData": data})).await;
     }
 
     /// The events of this scene, in both spellings of the API one list.

@@ -198,18 +198,31 @@ fn start_registry(tools: &Tools, name: &str, login: Option<Login>) -> (Process, 
         let path = write(&format!("{name}.htpasswd"), &format!("{}:{hash}\n", login.name));
         format!("auth: {{htpasswd: {{realm: fairlead-e2e, path: {path}}}}}\n")
     });
-    let data = folder().join(name);
+    let process = start_registry_over(tools, name, name, &address, &authentication, "");
+    (process, Registry { address, login })
+}
+
+/// A registry over the folder `data`, with more settings at the top and within `http`.
+pub(crate) fn start_registry_over(
+    tools: &Tools,
+    name: &str,
+    data: &str,
+    address: &str,
+    settings: &str,
+    http: &str,
+) -> Process {
     let settings = format!(
         "version: 0.1\nlog: {{level: warn}}\nstorage: {{filesystem: {{rootdirectory: {}}}, delete: {{enabled: true}}}}\n\
-         http: {{addr: '{address}', secret: e2e}}\n{authentication}",
-        data.display()
+         http: {{addr: '{address}', secret: e2e{http}}}\n{settings}",
+        folder().join(data).display()
     );
     let mut command = Command::new(&tools.registry);
     command.arg("serve").arg(write(&format!("{name}.yaml"), &settings)).env("OTEL_TRACES_EXPORTER", "none");
-    (Process::start(name, command), Registry { address, login })
+    Process::start(name, command)
 }
 
-fn write(name: &str, text: &str) -> String {
+/// Writes a file for this test process, and gives its path.
+pub(crate) fn write(name: &str, text: &str) -> String {
     let path = folder().join(name);
     fs::write(&path, text).unwrap_or_else(|cause| panic!("cannot write `{}`: {cause}", path.display()));
     display(&path)

@@ -17,6 +17,7 @@ mod people;
 mod policy;
 mod ports;
 mod quiet;
+mod registries;
 mod restart;
 mod scale;
 mod webhook;

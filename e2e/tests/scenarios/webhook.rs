@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fairlead_e2e::{Deadline, FaultProxy, Image, Scene, eventually};
+use fairlead_e2e::{Configured, Deadline, FaultProxy, Image, Scene, eventually};
 use serde_json::json;
 
 const SECRET: &str = "canary-webhook-7d1e";
@@ -67,4 +67,30 @@ async fn a_tag_that_is_only_in_the_event_is_never_taken() {
     scene.touch("web").await;
 
     scene.expect_tag("web", "1.0.2").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_push_to_a_mirror_is_taken_up_where_it_stands_for_another_registry() {
+    let scene = Scene::new("webhook-mirror").await;
+    let repository = scene.repository("app");
+    scene.registry().push_all(&repository, &["1.0.0", "1.0.1"]).await;
+    let host = &scene.registry().address;
+    let registries = format!(
+        "registries: [{{name: Mirror, api_url: 'http://{host}', prefix: '{host}', mirrorOf: upstream.example}}]"
+    );
+    let webhooks = vec![("generic", SECRET)];
+    let configured = Configured { registries: Some(registries), webhooks, ..Configured::default() };
+    let fairlead = scene.start_configured(&[], configured).await;
+    let image = format!("upstream.example/{repository}");
+    scene.application("web", Scene::helm(&image, "1.0.0")).await;
+    let spec = json!({"applications": [{"name": "web"}], "images": [{"image": image}], "interval": "1h"});
+    scene.policy("web", spec).await;
+    scene.expect_tag("web", "1.0.1").await;
+    scene.expect_settled("web").await;
+
+    scene.registry().push(&repository, "1.1.0", &Image::new("1.1.0")).await;
+    let event = json!({"image": format!("{host}/{repository}:1.1.0")});
+    assert_eq!(fairlead.webhook("generic", SECRET, &event).await, 202);
+
+    scene.expect_parameter("web", "image.tag", "1.1.0", Duration::from_secs(5)).await;
 }
