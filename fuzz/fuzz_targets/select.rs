@@ -92,6 +92,6 @@ fuzz_target!(|input: Input<'_>| {
     let lost = counts.not_allowed + counts.ignored + counts.unusable + counts.outside + counts.wrong_platform;
     assert_eq!(lost + counts.held + counts.eligible, counts.listed);
     assert_eq!(verdicts(&rule, &listing, &situation).len(), listing.candidates.len());
-    let backwards = Listing { candidates: listing.candidates.iter().rev().cloned().collect::<Vec<Candidate>>(), incomplete: None };
+    let backwards = Listing { candidates: listing.candidates.iter().rev().cloned().collect::<Vec<Candidate>>(), incomplete: None, places: None };
     assert_eq!(select(&rule, &backwards, &situation), decision);
 });

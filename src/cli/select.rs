@@ -205,7 +205,7 @@ fn listing(text: &str, rule: &Rule) -> Result<Listing, TagsError> {
             candidates.push(candidate);
         }
     }
-    Ok(Listing { candidates, incomplete: None })
+    Ok(Listing { candidates, incomplete: None, places: None })
 }
 
 fn candidate(line: &str, rule: &Rule) -> Result<Candidate, String> {

@@ -298,7 +298,7 @@ impl Trial {
 /// The listing with what is known now; a tag that is gone since is left out.
 fn with_details(listing: Listing, tags: &[crate::model::Tag], details: Vec<Candidate>) -> Listing {
     let kept = listing.candidates.into_iter().filter(|candidate| !tags.contains(&candidate.tag));
-    Listing { candidates: kept.chain(details).collect(), incomplete: listing.incomplete }
+    Listing { candidates: kept.chain(details).collect(), incomplete: listing.incomplete, places: listing.places }
 }
 
 /// What may help.

@@ -1,8 +1,11 @@
 //! What a registry offers.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
-use super::{Digest, Platform, Tag};
+use super::{Digest, Platform, Tag, TagOrder};
 
 /// All tags of one repository, as far as they are known.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -11,6 +14,8 @@ pub struct Listing {
     pub candidates: Vec<Candidate>,
     /// Why the list may lack tags. A listing with a reason here may be shown, never acted on.
     pub incomplete: Option<String>,
+    /// Where the registry is trusted to list tags in the order of their builds: the place of each, the newest the highest.
+    pub places: Option<Arc<HashMap<Tag, usize>>>,
 }
 
 /// A tag that a registry offers.
@@ -52,6 +57,21 @@ impl Listing {
     /// A complete listing of `tags` of which nothing else is known.
     pub fn of_tags(tags: impl IntoIterator<Item = Tag>) -> Self {
         let candidates = tags.into_iter().map(|tag| Candidate { tag, details: Details::Unknown }).collect();
-        Self { candidates, incomplete: None }
+        Self { candidates, incomplete: None, places: None }
+    }
+
+    /// The same listing, where the order of its candidates says this of their builds.
+    #[must_use]
+    pub fn in_order(mut self, order: TagOrder) -> Self {
+        let count = self.candidates.len();
+        let place = |index: usize| match order {
+            TagOrder::None => None,
+            TagOrder::LatestFirst => Some(count - 1 - index),
+            TagOrder::LatestLast => Some(index),
+        };
+        let tags = self.candidates.iter().map(|candidate| candidate.tag.clone()).enumerate();
+        let places: Option<HashMap<_, _>> = tags.map(|(index, tag)| Some((tag, place(index)?))).collect();
+        self.places = places.filter(|_| order != TagOrder::None).map(Arc::new);
+        self
     }
 }

@@ -65,7 +65,7 @@ pub struct RegistryPrefix {
 }
 
 /// What the order of a registry's list of tags says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum TagOrder {
     /// Nothing.
     #[default]

@@ -187,7 +187,7 @@ impl<'a> Offer<'a> {
 
     async fn is_lower(&self, ports: Ports<'_>, one: &Tag, other: &Tag) -> Result<bool, RegistryError> {
         let mut state = self.state.lock().await;
-        if self.image.rule.strategy == Strategy::NewestBuild {
+        if self.image.rule.strategy == Strategy::NewestBuild && state.listing.places.is_none() {
             self.read(ports, &mut state, &[one.clone(), other.clone()]).await?;
         }
         Ok(select::is_lower(&self.image.rule, &state.listing, one, other))

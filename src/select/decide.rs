@@ -43,10 +43,11 @@ fn outcome(context: &Context<'_>, listing: &Listing, survey: &Survey<'_>) -> (Ou
     }
 }
 
-/// The tags without which candidates cannot be ordered: under `NewestBuild` all that pass by name, and what is in place.
+/// The tags without which candidates cannot be ordered: under `NewestBuild` all that pass by name, and what is in place,
+/// unless the registry's list tells the order.
 fn unplaced(context: &Context<'_>, survey: &Survey<'_>) -> Vec<Tag> {
     let anybody = survey.best.is_some() || survey.held.is_some() || !survey.unread.is_empty();
-    if context.rule.strategy != Strategy::NewestBuild || !anybody {
+    if context.rule.strategy != Strategy::NewestBuild || context.places.is_some() || !anybody {
         return Vec::new();
     }
     let anchors = [&context.current, &context.taken_back].into_iter().flatten().filter_map(|anchor| anchor.listed);
@@ -81,10 +82,11 @@ fn place(context: &Context<'_>, entry: &Entry<'_>, held: Option<&(Entry<'_>, Los
     }
 }
 
-/// Whether the entry's digest or age must be known before it is taken.
+/// Whether the entry's digest, age or platforms must be known before it is taken.
 fn lacks_details(context: &Context<'_>, entry: &Entry<'_>) -> bool {
     let young = context.rule.minimum_age.is_some() && !context.is_current(&entry.candidate.tag);
-    entry.candidate.details == Details::Unknown && (context.rule.needs_digest() || young)
+    let unfit = context.rule.strategy == Strategy::NewestBuild && !context.rule.platforms.is_empty();
+    entry.candidate.details == Details::Unknown && (context.rule.needs_digest() || young || unfit)
 }
 
 fn choice(context: &Context<'_>, entry: &Entry<'_>) -> Choice {

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! # Guarantees
-//! * The order in which a registry lists tags never matters: every strategy orders candidates totally, by version, then by
+//! * The order in which a registry lists tags never matters, unless its configuration says so: every strategy orders candidates totally, by version, then by
 //!   how much of it was written, then by bytes.
 //! * A candidate that loses changes nothing by being there.
 //! * An incomplete listing decides nothing. A lower version than the present one is not taken unless the rule allows it.

@@ -1,8 +1,11 @@
-//! `NewestBuild`: by the time of the push where the registry tells it, else by the newest build date among the wanted platforms.
+//! `NewestBuild`: by the place in the registry's list where its order is trusted; else by the time of the push where the
+//! registry tells it, else by the newest build date among the wanted platforms.
+
+use std::collections::HashMap;
 
 use jiff::Timestamp;
 
-use crate::model::{Details, Known, Platform, Rule};
+use crate::model::{Details, Known, Platform, Rule, Tag};
 
 use super::order::Key;
 use super::sieve::Loss;
@@ -17,6 +20,11 @@ pub(super) fn key<'a>(rule: &Rule, details: &Details) -> Result<(Key<'a>, u8), L
             time.map(|time| (Key::Built(time), 0)).ok_or(Loss::NoBuildDate)
         }
     }
+}
+
+/// Where the tag stands in the list.
+pub(super) fn place<'a>(places: &HashMap<Tag, usize>, tag: &Tag) -> Result<(Key<'a>, u8), Loss> {
+    places.get(tag).map(|place| (Key::Place(*place), 0)).ok_or(Loss::NoBuildDate)
 }
 
 /// The newest build date among the wanted platforms; among all, when none is wanted.

@@ -1,6 +1,7 @@
 //! The order of candidates, and what stands in it already: the present version and one that was taken back.
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
 
 use jiff::Timestamp;
 use semver::Version;
@@ -17,6 +18,7 @@ use super::{alphabetical, calver, digest, newest_build, numeric, semver as versi
 pub(super) enum Key<'a> {
     Version(Version),
     Built(Timestamp),
+    Place(usize),
     Text(&'a str),
     Followed,
     Calendar(CalendarVersion),
@@ -46,25 +48,28 @@ pub(super) struct Anchor<'a> {
 pub(super) struct Context<'a> {
     pub rule: &'a Rule,
     pub situation: &'a Situation,
+    /// The order of builds, where the registry's list tells it.
+    pub places: Option<&'a HashMap<Tag, usize>>,
     pub current: Option<Anchor<'a>>,
     pub taken_back: Option<Anchor<'a>>,
 }
 
 impl<'a> Context<'a> {
     pub fn new(rule: &'a Rule, listing: &'a Listing, situation: &'a Situation) -> Self {
+        let places = listing.places.as_deref();
         let current = situation.current.as_ref().map(|Current { tag, digest }| {
             let listed = match (tag, digest) {
                 (Some(tag), _) => find(listing, |candidate| candidate.tag == *tag),
                 (None, Some(digest)) => find(listing, |candidate| digest_of(candidate) == Some(digest)),
                 (None, None) => None,
             };
-            Anchor::new(rule, tag.as_ref().or(listed.map(|candidate| &candidate.tag)), listed)
+            Anchor::new(rule, tag.as_ref().or(listed.map(|candidate| &candidate.tag)), listed, places)
         });
         let taken_back = situation.taken_back.as_ref().map(|tag| {
             let listed = find(listing, |candidate| candidate.tag == *tag);
-            Anchor::new(rule, Some(tag), listed)
+            Anchor::new(rule, Some(tag), listed, places)
         });
-        Self { rule, situation, current, taken_back }
+        Self { rule, situation, places, current, taken_back }
     }
 
     /// Whether the destination holds this tag.
@@ -99,15 +104,21 @@ impl<'a> Context<'a> {
 
 /// Whether `one` is lower than `other`. What has no place in the order is not.
 pub(super) fn is_lower(rule: &Rule, listing: &Listing, one: &Tag, other: &Tag) -> bool {
-    let key = |tag| Anchor::new(rule, Some(tag), find(listing, |candidate| candidate.tag == *tag)).key;
+    let places = listing.places.as_deref();
+    let key = |tag| Anchor::new(rule, Some(tag), find(listing, |candidate| candidate.tag == *tag), places).key;
     matches!((key(one), key(other)), (Some(one), Some(other)) if one < other)
 }
 
 impl<'a> Anchor<'a> {
-    fn new(rule: &'a Rule, tag: Option<&'a Tag>, listed: Option<&'a Candidate>) -> Self {
+    fn new(
+        rule: &'a Rule,
+        tag: Option<&'a Tag>,
+        listed: Option<&'a Candidate>,
+        places: Option<&HashMap<Tag, usize>>,
+    ) -> Self {
         let key = tag.and_then(|tag| {
             let part = part(&rule.allow, tag)?;
-            key(rule, part, tag, listed.map(|candidate| &candidate.details)).ok()
+            key(rule, part, tag, listed.map(|candidate| &candidate.details), places).ok()
         });
         Self { tag, key: key.map(|(key, _)| key), listed }
     }
@@ -138,10 +149,19 @@ pub(super) fn part<'a>(allow: &Allow, tag: &'a Tag) -> Option<&'a str> {
 }
 
 /// The place of a tag in the order, without regard to the constraint. Details of `None` are those of an unlisted tag.
-pub(super) fn key<'a>(rule: &Rule, part: &'a str, tag: &Tag, details: Option<&Details>) -> Result<(Key<'a>, u8), Loss> {
+pub(super) fn key<'a>(
+    rule: &Rule,
+    part: &'a str,
+    tag: &Tag,
+    details: Option<&Details>,
+    places: Option<&HashMap<Tag, usize>>,
+) -> Result<(Key<'a>, u8), Loss> {
     match rule.strategy {
         Strategy::SemVer => versions::key(part),
-        Strategy::NewestBuild => newest_build::key(rule, details.unwrap_or(&Details::Unknown)),
+        Strategy::NewestBuild => match places {
+            Some(places) => newest_build::place(places, tag),
+            None => newest_build::key(rule, details.unwrap_or(&Details::Unknown)),
+        },
         Strategy::Alphabetical => Ok(alphabetical::key(part)),
         Strategy::Digest => digest::key(rule, tag),
         Strategy::CalVer => calver::key(part),

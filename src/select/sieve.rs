@@ -79,15 +79,15 @@ pub(super) fn sift<'a>(
     context: &Context<'a>,
     candidate: &'a Candidate,
 ) -> Result<Entry<'a>, (Loss, Option<Entry<'a>>)> {
-    let entry = read(context.rule, candidate).map_err(|loss| (loss, None))?;
+    let entry = read(context, candidate).map_err(|loss| (loss, None))?;
     match waits(context, &entry) {
         None => Ok(entry),
         Some(loss) => Err((loss, Some(entry))),
     }
 }
 
-fn read<'a>(rule: &Rule, candidate: &'a Candidate) -> Result<Entry<'a>, Loss> {
-    let tag = &candidate.tag;
+fn read<'a>(context: &Context<'_>, candidate: &'a Candidate) -> Result<Entry<'a>, Loss> {
+    let (rule, tag) = (context.rule, &candidate.tag);
     if is_artefact(tag.as_str()) {
         return Err(Loss::Artefact);
     }
@@ -100,9 +100,9 @@ fn read<'a>(rule: &Rule, candidate: &'a Candidate) -> Result<Entry<'a>, Loss> {
     let placed = if rule.strategy == Strategy::NewestBuild {
         ignored(rule, tag, None)?;
         versions::fit_text(&rule.constraint, part)?;
-        key(rule, part, tag, details)
+        key(rule, part, tag, details, context.places)
     } else {
-        let placed = key(rule, part, tag, details);
+        let placed = key(rule, part, tag, details, context.places);
         ignored(rule, tag, placed.as_ref().ok().map(|(key, _)| key))?;
         placed
     };
@@ -118,7 +118,7 @@ fn read<'a>(rule: &Rule, candidate: &'a Candidate) -> Result<Entry<'a>, Loss> {
         Key::Text(text) => versions::fit_text(&rule.constraint, text)?,
         Key::Calendar(version) => calver::fit(&rule.constraint, *version)?,
         Key::Number(number) => numeric::fit(&rule.constraint, *number)?,
-        Key::Built(_) | Key::Followed => {}
+        Key::Built(_) | Key::Place(_) | Key::Followed => {}
     }
     match &candidate.details {
         Details::NotAnImage(_) => return Err(Loss::NotAnImage),

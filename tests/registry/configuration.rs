@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use fairlead::lower;
-use fairlead::model::Cloud;
+use fairlead::model::{Cloud, TagOrder};
 use fairlead::ports::{CloudLogin, CloudLoginError, CloudLogins, SecretData};
 use jiff::Timestamp;
 
@@ -163,12 +163,35 @@ async fn trust_is_given_to_one_registry_alone() {
 }
 
 #[tokio::test]
-async fn the_order_of_tags_does_not_stand_in_for_dates_silently() {
-    let world = world(
-        "registries: [{name: Own, api_url: 'http://127.0.0.1:1', prefix: own.example, tagsortmode: latest-first}]",
-    );
-    let error = world.dates("own.example/a/b", &["1.0"], &[]).await.expect_err("it is refused");
-    insta::assert_snapshot!(format!("{}: {error}", error.reason), @"NotSupportedYet: cannot read images of `own.example/a/b`: `tagsortmode` is set for it, which cannot stand in for build dates yet; leave `tagsortmode` away, and the build dates of the images are read");
+async fn the_order_of_a_list_is_kept_where_it_is_trusted() {
+    let server = Server::start(|_, seen| {
+        let first = !seen.target.contains("last=");
+        let (tags, link): (_, &[_]) = if first {
+            (r#"["c","a"]"#, &[("content-type", "application/json"), ("link", "<?last=a>")])
+        } else {
+            (r#"["b"]"#, &[("content-type", "application/json")])
+        };
+        Reply::Send(answer(200, link, &format!(r#"{{"tags":{tags}}}"#)))
+    });
+    let server = server.await;
+    for (mode, expected) in [("none", None), ("latest-first", Some([2, 1, 0])), ("latest-last", Some([0, 1, 2]))] {
+        let world = World::new(&[]);
+        let text = format!(
+            "registries: [{{name: Own, api_url: 'http://{0}', prefix: '{0}', tagsortmode: {mode}}}]",
+            server.host()
+        );
+        let configuration = lower::registries(&text).expect("a configuration");
+        assert_eq!(configuration.entries[0].tag_order == TagOrder::None, mode == "none");
+        world.client.configure(configuration);
+        let listing = world.tags(&format!("{}/a/b", server.host())).await.expect("the list is read");
+        let place = |tag: &str| listing.places.as_ref().map(|places| places[&tag.parse().expect("a tag")]);
+        let places = (place("c"), place("a"), place("b"));
+        assert_eq!(
+            places,
+            (expected.map(|all| all[0]), expected.map(|all| all[1]), expected.map(|all| all[2])),
+            "{mode}"
+        );
+    }
 }
 
 struct Aws;

@@ -1,6 +1,10 @@
 //! Which of the allowed tags is the highest, under every strategy.
 
-use super::support::{check, chosen};
+use fairlead::lower::Dialect;
+use fairlead::model::TagOrder::{LatestFirst, LatestLast, None as Unsorted};
+use fairlead::select::select;
+
+use super::support::{check, chosen, listing, situation, usable, words};
 
 #[test]
 fn semver_takes_the_highest_release() {
@@ -259,5 +263,29 @@ fn semver_compares_what_is_extracted() {
         (r"extract=^(?P<a>[0-9.]+)-(?P<b>[0-9.]+)$", "1.0.0-9.0.0 2.0.0-1.0.0", "2.0.0-1.0.0"),
     ] {
         chosen(rule, tags, expected);
+    }
+}
+
+#[test]
+fn the_place_in_the_list_stands_in_for_the_build_date_where_it_is_trusted() {
+    for (rule, order, tags, current, expected) in [
+        ("NewestBuild", LatestFirst, "c a b", "", "move c"),
+        ("NewestBuild", LatestLast, "c a b", "", "move b"),
+        ("NewestBuild", LatestFirst, "c a b", "b", "move c"),
+        ("NewestBuild", LatestFirst, "c a b", "c", "stay c"),
+        ("NewestBuild", LatestFirst, "c a b", "gone", "move c"),
+        ("NewestBuild; constraint=~1", LatestFirst, "2.0 1.1 1.2", "1.2", "move 1.1"),
+        ("NewestBuild; constraint=~1", LatestFirst, "2.0 1.1 1.2", "2.0", "hold 1.1 WouldGoBackwards"),
+        ("NewestBuild; ignore=c", LatestFirst, "c a b", "b", "move a"),
+        ("NewestBuild; pin=Digest", LatestFirst, "c a b", "b", "need c"),
+        ("NewestBuild; for=linux/amd64", LatestFirst, "c a b", "b", "need c"),
+        ("NewestBuild; for=linux/amd64", LatestFirst, "c|for=linux/arm64 a|known b", "b", "move a"),
+        ("NewestBuild", LatestFirst, "c|broken a b", "b", "move a"),
+        ("NewestBuild", Unsorted, "c a b", "b", "need a b c"),
+        ("SemVer", LatestLast, "2.0.0 1.0.0", "1.0.0", "move 2.0.0"),
+    ] {
+        let listing = listing(tags).in_order(order);
+        let decision = select(&usable(rule, Dialect::Policy), &listing, &situation(current));
+        assert_eq!(words(&decision), expected, "{rule}, {order:?}, `{tags}`, in place `{current}`");
     }
 }

@@ -41,7 +41,7 @@ fn listing() -> impl Strategy<Value = Listing> {
     prop::collection::vec(candidate(), 0..25).prop_map(|mut candidates| {
         candidates.sort_by(|one, other| one.tag.cmp(&other.tag));
         candidates.dedup_by(|one, other| one.tag == other.tag);
-        Listing { candidates, incomplete: None }
+        Listing { candidates, incomplete: None, places: None }
     })
 }
 
@@ -104,7 +104,7 @@ proptest! {
         let decision = select(&rule, &listing, &situation);
         if let Outcome::Move(choice) = &decision.outcome {
             // Alone, and with nothing in place, it is taken as well.
-            let alone = Listing { candidates: listing.candidates.iter().filter(|one| one.tag == choice.tag).cloned().collect(), incomplete: None };
+            let alone = Listing { candidates: listing.candidates.iter().filter(|one| one.tag == choice.tag).cloned().collect(), incomplete: None, places: None };
             let fresh = Situation { taken_back: situation.taken_back.clone(), ..Situation::new(situation.now) };
             prop_assert_eq!(select(&rule, &alone, &fresh).outcome, decision.outcome);
         }

@@ -44,7 +44,7 @@ pub fn usable(text: &str, dialect: Dialect) -> Rule {
 
 /// Tags, and what is known of them: `1.2 1.3|built=2026-01-02|seen=…|pushed=…|digest=a|for=linux/arm64 chart|broken`.
 pub fn listing(text: &str) -> Listing {
-    Listing { candidates: text.split_whitespace().map(candidate).collect(), incomplete: None }
+    Listing { candidates: text.split_whitespace().map(candidate).collect(), incomplete: None, places: None }
 }
 
 fn candidate(text: &str) -> Candidate {

@@ -17,7 +17,7 @@ use super::session::Session;
 use super::settings::RegistrySettings;
 use super::transport::Transport;
 use crate::adapters::credentials::Sources;
-use crate::model::{Candidate, Listing, Reason, RegistriesConfiguration, Repository, Tag, TagOrder};
+use crate::model::{Candidate, Listing, Reason, RegistriesConfiguration, Repository, Tag};
 use crate::ports::{Clock, CloudLogins, Question, Registry, RegistryError, Secrets};
 
 const HOSTS_KEPT: u64 = 10_000;
@@ -126,12 +126,6 @@ impl RegistryClient {
     async fn access(&self, question: &Question<'_>, refused: Option<&Access>) -> Result<Access, Failure> {
         let configuration = self.configuration();
         let route = configuration.route(question.repository);
-        let ordered = route.entry.is_some_and(|entry| entry.tag_order != TagOrder::None);
-        if ordered && question.dates && question.platforms.is_empty() {
-            let cause = "`tagsortmode` is set for it, which cannot stand in for build dates yet";
-            let hint = "leave `tagsortmode` away, and the build dates of the images are read";
-            return Err(Failure::new(Reason::NotSupportedYet, cause).with_hint(hint));
-        }
         let (credential, origin) = credential(&self.sources, question, &route, refused).await?;
         let endpoint = Arc::new(Endpoint::of(&route, &configuration, &self.settings));
         let host =

@@ -11,7 +11,7 @@ use url::{Host as Name, Url};
 use super::failure::Failure;
 use super::pace::Pace;
 use super::settings::RegistrySettings;
-use crate::model::{ApiAddress, Authority, Reason, RegistriesConfiguration, Route};
+use crate::model::{ApiAddress, Authority, Reason, RegistriesConfiguration, Route, TagOrder};
 
 /// Requests to one registry at a time.
 const REQUESTS_PER_REGISTRY: usize = 8;
@@ -33,6 +33,8 @@ pub(super) struct Endpoint {
     pub(super) authority: Option<String>,
     /// Requests a second at most.
     pub(super) limit: Option<u32>,
+    /// What the order of its lists of tags says.
+    pub(super) order: TagOrder,
 }
 
 /// A registry.
@@ -60,7 +62,7 @@ impl Endpoint {
             let tls = !settings.plain_http.contains(&name);
             let address = ApiAddress { tls, host: name.clone(), path: String::new() };
             let authority = authority_of(&address);
-            return Self { name, address, insecure: false, authority, limit: None };
+            return Self { name, address, insecure: false, authority, limit: None, order: TagOrder::None };
         };
         let authority = match &entry.authority {
             _ if entry.insecure => None,
@@ -69,7 +71,14 @@ impl Endpoint {
             Some(Authority::File(_)) => None,
             None => authority_of(&entry.address),
         };
-        Self { name, address: entry.address.clone(), insecure: entry.insecure, authority, limit: entry.limit }
+        Self {
+            name,
+            address: entry.address.clone(),
+            insecure: entry.insecure,
+            authority,
+            limit: entry.limit,
+            order: entry.tag_order,
+        }
     }
 }
 

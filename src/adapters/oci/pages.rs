@@ -31,7 +31,7 @@ pub(super) async fn list(session: &Session, repository: &Repository) -> Result<L
         let answer = session.ask(repository, request).await?.success("the registry")?;
         pages.take(&read(&answer)?, &answer.headers)?;
     }
-    Ok(pages.into_listing())
+    Ok(pages.into_listing().in_order(session.host.endpoint.order))
 }
 
 /// The pages of one list so far.
