@@ -5,6 +5,7 @@ mod support;
 
 mod configuration;
 mod credentials;
+mod discipline;
 mod faults;
 mod images;
 mod login;

@@ -61,8 +61,9 @@ impl Index {
         let start = |began: Timestamp| {
             let (record, session, repository) = (Arc::clone(&record), Arc::clone(session), repository.clone());
             async move {
-                let listing = pages::list(&session, &repository).await?;
-                Ok(record.memory().remember_listing(listing, began))
+                let (known, conditional) = record.memory().pages(began);
+                let found = pages::list(&session, &repository, &known, conditional).await?;
+                Ok(record.memory().remember(found, began, !conditional))
             }
             .boxed()
         };

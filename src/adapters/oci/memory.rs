@@ -3,8 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
+use super::pages::{Found, KnownPage};
 use crate::model::{Digest, Listing, Tag};
 
 /// A list this long does not shrink to less than half in a moment without a doubt.
@@ -12,10 +13,17 @@ const DOUBT_FROM: usize = 20;
 /// How many known tags one look resolves again where build dates are asked for.
 pub(super) const RECHECKS_PER_LOOK: usize = 20;
 
+/// How long a registry is believed that its list is the same without sending it.
+const BELIEVED_UNSEEN: SignedDuration = SignedDuration::from_hours(1);
+
 /// The memory of a repository.
 #[derive(Default)]
 pub(super) struct Memory {
     listing: Option<(Arc<Listing>, Timestamp)>,
+    /// The pages that it stood on, where it came to a proper end.
+    pages: Vec<Arc<KnownPage>>,
+    /// When they were last all sent.
+    sent: Timestamp,
     /// How many tags the last list had that was believed.
     believed: Option<usize>,
     /// A list that was not believed, for the next look to confirm.
@@ -38,11 +46,39 @@ impl Memory {
         self.listing.as_ref().filter(|(_, at)| *at >= fresh_since).map(|(listing, _)| Arc::clone(listing))
     }
 
+    /// The pages of the list, to compare those of a look that begins now with; and whether the registry is believed when it
+    /// says that one is the same. One that says so without end may be mistaken, or a cache before it.
+    pub(super) fn pages(&self, now: Timestamp) -> (Vec<Arc<KnownPage>>, bool) {
+        (self.pages.clone(), now.duration_since(self.sent) < BELIEVED_UNSEEN)
+    }
+
+    /// Takes in what a look found that was begun at a time. `sent`: whether the registry had to send all that it found.
+    pub(super) fn remember(&mut self, found: Found, at: Timestamp, sent: bool) -> Arc<Listing> {
+        if sent {
+            self.sent = at;
+        }
+        match (found, self.listing.take()) {
+            (Found::List(listing, pages), _) => {
+                self.pages = pages;
+                self.remember_listing(listing, at)
+            }
+            (Found::Same, Some((listing, _))) if listing.incomplete.is_none() => {
+                self.listing = Some((Arc::clone(&listing), at));
+                listing
+            }
+            // It was doubted, and is found again.
+            (Found::Same, known) => {
+                let listing = known.map(|(listing, _)| (*listing).clone()).unwrap_or_default();
+                self.remember_listing(Listing { incomplete: None, ..listing }, at)
+            }
+        }
+    }
+
     /// Takes in a list that was begun to be fetched at a time.
     ///
     /// One that lost more than half of its tags since the last look is doubted: it counts as incomplete until a later look
     /// finds the same.
-    pub(super) fn remember_listing(&mut self, mut listing: Listing, at: Timestamp) -> Arc<Listing> {
+    fn remember_listing(&mut self, mut listing: Listing, at: Timestamp) -> Arc<Listing> {
         if listing.incomplete.is_none() {
             let (now, tags) = (listing.candidates.len(), tags_of(&listing));
             match self.believed {

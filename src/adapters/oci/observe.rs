@@ -31,6 +31,8 @@ pub enum RequestKind {
 pub enum RequestOutcome {
     /// Status 2xx or 3xx.
     Answered,
+    /// Status 304: what is known is still so.
+    NotModified,
     /// Status 401 or 403.
     Denied,
     /// Status 404.
@@ -67,6 +69,7 @@ impl RequestOutcome {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Answered => "answered",
+            Self::NotModified => "not_modified",
             Self::Denied => "denied",
             Self::NotFound => "not_found",
             Self::RateLimited => "rate_limited",
@@ -79,6 +82,7 @@ impl RequestOutcome {
     /// The outcome that a status means.
     pub(super) fn of(status: http::StatusCode) -> Self {
         match status.as_u16() {
+            304 => Self::NotModified,
             401 | 403 => Self::Denied,
             404 => Self::NotFound,
             429 => Self::RateLimited,

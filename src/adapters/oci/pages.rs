@@ -7,10 +7,12 @@
 //! knows no network.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
-use http::HeaderMap;
-use http::header::LINK;
+use http::header::{ETAG, LINK};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::{Deserialize, Deserializer};
+use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use super::challenge::{split_outside_quotes, unquoted};
@@ -21,17 +23,92 @@ use super::settings::Limits;
 use super::transport::{Answer, Request};
 use crate::model::{Listing, Repository, Tag};
 
-/// Lists the tags of a repository.
-pub(super) async fn list(session: &Session, repository: &Repository) -> Result<Listing, Failure> {
-    let limits = session.limits;
-    let first = session.host.url(&format!("{}/tags/list", repository.path));
-    let mut pages = Pages::new(first, limits);
-    while let Some(url) = pages.next.take() {
-        let request = Request::get(RequestKind::Tags, url, limits.tags_page);
-        let answer = session.ask(repository, request).await?.success("the registry")?;
-        pages.take(&read(&answer)?, &answer.headers)?;
+/// What became of a look at a list.
+pub(super) enum Found {
+    /// It says what it said before.
+    Same,
+    /// It says this, on these pages.
+    List(Listing, Vec<Arc<KnownPage>>),
+}
+
+/// A page as it was answered, to know it again.
+#[derive(Debug)]
+pub(super) struct KnownPage {
+    url: Url,
+    etag: Option<HeaderValue>,
+    hash: [u8; 32],
+    link: Option<String>,
+    texts: Vec<String>,
+}
+
+/// Lists the tags of a repository. `known` is how the whole list was answered before; what is the same is not read again.
+///
+/// Each page is asked for and compared by itself: that the first is the same says nothing of the others. With `conditional`
+/// a registry may answer by saying so alone (`ETag`); else its answer is compared.
+pub(super) async fn list(
+    session: &Session,
+    repository: &Repository,
+    known: &[Arc<KnownPage>],
+    conditional: bool,
+) -> Result<Found, Failure> {
+    let asking = Asking { session, repository, conditional };
+    let mut read = Vec::new();
+    for before in known {
+        let page = asking.page(before.url.clone(), Some(before)).await?;
+        let same = Arc::ptr_eq(&page, before);
+        read.push(page);
+        if !same {
+            break;
+        }
     }
-    Ok(pages.into_listing().in_order(session.host.endpoint.order))
+    if !read.is_empty()
+        && read.len() == known.len()
+        && read.iter().zip(known).all(|(page, before)| Arc::ptr_eq(page, before))
+    {
+        return Ok(Found::Same);
+    }
+    let first = session.host.url(&format!("{}/tags/list", repository.path));
+    let mut pages = Pages::new(first, session.limits);
+    let mut asked = 0;
+    while let Some(url) = pages.next.take() {
+        if asked == read.len() {
+            let before = known.iter().find(|known| known.url == url);
+            read.push(asking.page(url, before).await?);
+        }
+        pages.take(&read[asked].texts, read[asked].link.as_deref())?;
+        asked += 1;
+    }
+    let listing = pages.into_listing().in_order(session.host.endpoint.order);
+    // What came to no proper end is read from its beginning next time.
+    let whole = listing.incomplete.is_none();
+    Ok(Found::List(listing, if whole { read } else { Vec::new() }))
+}
+
+/// Who asks for the pages of a list.
+struct Asking<'a> {
+    session: &'a Session,
+    repository: &'a Repository,
+    conditional: bool,
+}
+
+impl Asking<'_> {
+    /// A page: the known one itself where it is the same.
+    async fn page(&self, url: Url, before: Option<&Arc<KnownPage>>) -> Result<Arc<KnownPage>, Failure> {
+        let etag = before.filter(|_| self.conditional).and_then(|before| before.etag.clone());
+        let mut request = Request::get(RequestKind::Tags, url.clone(), self.session.limits.tags_page);
+        request.etag.clone_from(&etag);
+        let answer = self.session.ask(self.repository, request).await?;
+        if let (StatusCode::NOT_MODIFIED, Some(before), Some(_)) = (answer.status, before, etag) {
+            return Ok(Arc::clone(before));
+        }
+        let answer = answer.success("the registry")?;
+        let (hash, link) = (Sha256::digest(&answer.body).into(), next_link(&answer.headers));
+        let etag = answer.headers.get(ETAG).cloned();
+        if let Some(before) = before.filter(|known| (known.hash, &known.link, &known.etag) == (hash, &link, &etag)) {
+            return Ok(Arc::clone(before));
+        }
+        Ok(Arc::new(KnownPage { url, etag, hash, link, texts: read(&answer)? }))
+    }
 }
 
 /// The pages of one list so far.
@@ -90,7 +167,7 @@ impl Pages {
     }
 
     /// Takes one page in and decides what to ask for next.
-    fn take(&mut self, page: &[String], headers: &HeaderMap) -> Result<(), Failure> {
+    fn take(&mut self, page: &[String], link: Option<&str>) -> Result<(), Failure> {
         self.count += 1;
         let continues = self.count > 1;
         let mut new = 0_usize;
@@ -100,13 +177,12 @@ impl Pages {
                 self.tags.extend(text.parse::<Tag>());
             }
         }
-        let link = next_link(headers);
         let repeats = continues && new == 0 && !page.is_empty();
         let next = match link {
             _ if repeats => return self.stop("the registry repeats a page of its list instead of continuing it"),
             Some(link) => {
                 self.linked = true;
-                Some(continued(&self.first, &link)?)
+                Some(continued(&self.first, link)?)
             }
             // Some registries cut a list without saying where it goes on.
             None if !self.linked && page.len() == self.limits.page_size => page.last().map(|last| self.after(last)),
@@ -178,8 +254,6 @@ fn continued(first: &Url, link: &str) -> Result<Url, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     const FIRST: &str = "https://ghcr.io/v2/a/b/tags/list";
@@ -202,7 +276,7 @@ mod tests {
             asked.push(format!("?{}", next.query().unwrap_or_default()));
             let Some((tags, link)) = pages.next() else { break };
             let tags: Vec<String> = tags.iter().map(|tag| (*tag).to_owned()).collect();
-            if let Err(failure) = walk.take(&tags, &headers(*link)) {
+            if let Err(failure) = walk.take(&tags, next_link(&headers(*link)).as_deref()) {
                 asked.push(failure.cause);
             }
         }
@@ -269,7 +343,7 @@ mod tests {
                 [("content-type", media_type)]
                     .map(|(name, value)| (http::HeaderName::from_static(name), HeaderValue::from_static(value))),
             );
-            let answer = Answer { status: http::StatusCode::OK, headers, body: body.into() };
+            let answer = Answer { status: StatusCode::OK, headers, body: body.into() };
             read(&answer).map_or_else(|failure| failure.cause, |tags| tags.join(","))
         };
         insta::assert_snapshot!(page("application/json; charset=utf-8", r#"{"name":"a","tags":["1","2"]}"#), @"1,2");

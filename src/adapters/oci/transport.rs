@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, LOCATION, RETRY_AFTER};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, IF_NONE_MATCH, LOCATION, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
@@ -48,6 +48,8 @@ pub(super) struct Request {
     pub(super) accept: Option<&'static str>,
     pub(super) authorization: Option<HeaderValue>,
     pub(super) form: Option<Vec<(&'static str, String)>>,
+    /// What the answer was called that is known already; one that is the same need not be sent again.
+    pub(super) etag: Option<HeaderValue>,
     /// How much of the body is read; a longer one is a failure.
     pub(super) limit: usize,
 }
@@ -62,7 +64,7 @@ pub(super) struct Answer {
 
 impl Request {
     pub(super) fn get(kind: RequestKind, url: Url, limit: usize) -> Self {
-        Self { kind, method: Method::GET, url, accept: None, authorization: None, form: None, limit }
+        Self { kind, method: Method::GET, url, accept: None, authorization: None, form: None, etag: None, limit }
     }
 }
 
@@ -181,6 +183,9 @@ impl Transport {
         let mut builder = self.speaker(host, url).request(request.method.clone(), url.clone());
         if let Some(accept) = request.accept {
             builder = builder.header(ACCEPT, accept);
+        }
+        if let Some(etag) = &request.etag {
+            builder = builder.header(IF_NONE_MATCH, etag);
         }
         if let Some(authorization) = request.authorization.as_ref().filter(|_| url.origin() == request.url.origin()) {
             builder = builder.header(AUTHORIZATION, authorization);
