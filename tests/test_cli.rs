@@ -2,6 +2,10 @@
 
 #![allow(clippy::disallowed_methods, reason = "runs the command as a user does")]
 
+#[path = "support/faults.rs"]
+#[allow(dead_code, reason = "one answer is enough here")]
+mod faults;
+
 use std::process::Command;
 
 use fairlead::adapters::embedded::{Image, Registry};
@@ -23,6 +27,30 @@ async fn run(registry: &Registry, arguments: &[&str]) -> String {
     format!("{}\nexit code {:?}", lines.join("\n"), output.status.code())
 }
 
+#[tokio::test]
+async fn what_the_registry_still_grants_is_shown() {
+    let registry = registry().await;
+    let server = faults::Server::start(|_, _| {
+        let headers = [("content-type", "application/json"), ("ratelimit-remaining", "76;w=21600")];
+        faults::Reply::Send(faults::answer(200, &headers, r#"{"tags":["1.0.0"]}"#))
+    });
+    let server = server.await;
+    let image = format!("{}/team/app", server.host());
+    let shown = run(&registry, &[&image, "--plain-http", server.host()]).await.replace(server.host(), "HOST");
+    insta::assert_snapshot!(shown, @"
+    image:     HOST/team/app
+    asked:     http://HOST for `team/app`
+    login:     none
+    requests:  1 tags
+    quota:     76 tags left
+    time:      T
+    tags:      1 on 1 page
+    left out:  none
+    chosen:    1.0.0
+    exit code Some(0)
+    ");
+}
+
 async fn registry() -> Registry {
     let registry = Registry::start().await.expect("loopback has a free port");
     for tag in ["1.0.0", "1.0.1", "1.1.0", "latest"] {
@@ -42,7 +70,7 @@ async fn what_would_be_chosen_is_shown_with_where_and_how_it_was_asked() {
     login:     none
     requests:  1 tags
     time:      T
-    tags:      4
+    tags:      4 on 1 page
     left out:  1 no versions, 1 outside the constraint
     runner-up: 1.0.0
     chosen:    1.0.1
@@ -59,6 +87,7 @@ async fn what_would_be_chosen_is_shown_with_where_and_how_it_was_asked() {
       "requests": {
         "tags": 1
       },
+      "quotas": {},
       "seconds": T,
       "tags": 4,
       "counts": {
@@ -92,7 +121,7 @@ async fn a_login_is_named_and_never_shown() {
     login:     `env:LOGIN`, by the entry `HOST`
     requests:  1 ping, 1 tags
     time:      T
-    tags:      4
+    tags:      4 on 1 page
     left out:  1 no versions
     runner-up: 1.0.1
     chosen:    1.1.0
@@ -120,7 +149,7 @@ async fn what_fails_is_said_with_a_hint() {
     login:     none
     requests:  1 tags
     time:      T
-    tags:      4
+    tags:      4 on 1 page
     left out:  1 no versions, 3 outside the constraint
     failed:    NoTagAllowed: none of 4 tags passes the rule: 1 not usable under the strategy, 3 outside of the constraint
     exit code Some(1)

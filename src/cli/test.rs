@@ -79,8 +79,8 @@ pub async fn run(args: Args) -> ExitCode {
     };
     let trial = Trial::run(&client, &args.image, &rule).await;
     let text = match args.output {
-        Output::Table => trial.table(&counter.counts()),
-        Output::Json => format!("{:#}\n", trial.json(&counter.counts())),
+        Output::Table => trial.table(&counter.traffic()),
+        Output::Json => format!("{:#}\n", trial.json(&counter.traffic())),
     };
     match (print(&text), &trial.problem) {
         (printed, None) => printed,
@@ -221,7 +221,7 @@ impl Trial {
         self.decision = Some(decision);
     }
 
-    fn rows(&self, requests: &BTreeMap<&'static str, u64>) -> Vec<(&'static str, String)> {
+    fn rows(&self, traffic: &Traffic) -> Vec<(&'static str, String)> {
         let mut rows = vec![("image", self.image.clone())];
         if let Some(Approach { endpoint, repository, entry, login, no_identity }) = &self.approach {
             let entry = entry.as_ref().map(|entry| format!(", by the entry `{entry}`")).unwrap_or_default();
@@ -229,10 +229,18 @@ impl Trial {
             let none = || no_identity.as_ref().map_or_else(|| "none".to_owned(), |cause| format!("none: {cause}"));
             rows.push(("login", login.clone().unwrap_or_else(none)));
         }
-        let requests: Vec<String> = requests.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-        rows.push(("requests", if requests.is_empty() { "none".to_owned() } else { requests.join(", ") }));
+        let listed = |counts: &BTreeMap<&'static str, u64>| {
+            let counts: Vec<String> = counts.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+            if counts.is_empty() { "none".to_owned() } else { counts.join(", ") }
+        };
+        rows.push(("requests", listed(&traffic.requests)));
+        if !traffic.quotas.is_empty() {
+            rows.push(("quota", format!("{} left", listed(&traffic.quotas))));
+        }
         rows.push(("time", format!("{:.2} s", self.seconds)));
-        rows.extend(self.tags.map(|tags| ("tags", tags.to_string())));
+        let pages = traffic.requests.get(RequestKind::Tags.as_str()).copied().unwrap_or_default();
+        let pages = format!("{pages} {}", if pages == 1 { "page" } else { "pages" });
+        rows.extend(self.tags.map(|tags| ("tags", format!("{tags} on {pages}"))));
         if let Some(Decision { counts, runner_up, note, .. }) = &self.decision {
             let left = [
                 ("not allowed", counts.not_allowed),
@@ -250,9 +258,9 @@ impl Trial {
         rows
     }
 
-    fn table(&self, requests: &BTreeMap<&'static str, u64>) -> String {
+    fn table(&self, traffic: &Traffic) -> String {
         let mut text = String::new();
-        for (name, value) in self.rows(requests) {
+        for (name, value) in self.rows(traffic) {
             // Writing to a text does not fail.
             let _ = writeln!(text, "{:10} {value}", format!("{name}:"));
         }
@@ -264,7 +272,7 @@ impl Trial {
         text
     }
 
-    fn json(&self, requests: &BTreeMap<&'static str, u64>) -> Value {
+    fn json(&self, traffic: &Traffic) -> Value {
         let approach = self.approach.as_ref();
         let counts = self.decision.as_ref().map(|decision| {
             let counts = &decision.counts;
@@ -282,7 +290,8 @@ impl Trial {
             "entry": approach.map(|approach| &approach.entry),
             "login": approach.map(|approach| &approach.login),
             "noIdentity": approach.map(|approach| &approach.no_identity),
-            "requests": requests,
+            "requests": traffic.requests,
+            "quotas": traffic.quotas,
             "seconds": self.seconds,
             "tags": self.tags,
             "counts": counts,
@@ -338,20 +347,33 @@ impl Secrets for LazySecrets {
     }
 }
 
-/// Counts requests by kind.
+/// The requests of a trial.
+#[derive(Debug, Clone, Default)]
+struct Traffic {
+    /// How many, by kind.
+    requests: BTreeMap<&'static str, u64>,
+    /// How many more the registry grants, by kind, where it tells.
+    quotas: BTreeMap<&'static str, u64>,
+}
+
+/// Counts requests.
 #[derive(Default)]
-struct Counter(Mutex<BTreeMap<&'static str, u64>>);
+struct Counter(Mutex<Traffic>);
 
 impl Counter {
-    fn counts(&self) -> BTreeMap<&'static str, u64> {
+    fn traffic(&self) -> Traffic {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 impl RequestObserver for Counter {
     fn observed(&self, _: &str, kind: RequestKind, _: RequestOutcome, _: f64) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(kind.as_str()).or_default() += 1;
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner).requests.entry(kind.as_str()).or_default() += 1;
     }
 
     fn avoided(&self, _: &str) {}
+
+    fn quota(&self, _: &str, kind: RequestKind, remaining: u64) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).quotas.insert(kind.as_str(), remaining);
+    }
 }

@@ -15,6 +15,10 @@ impl RequestObserver for Metrics {
     fn avoided(&self, registry: &str) {
         self.registry_avoided(registry);
     }
+
+    fn quota(&self, registry: &str, kind: RequestKind, remaining: u64) {
+        self.registry_quota(registry, kind.as_str(), remaining);
+    }
 }
 
 impl WebhookObserver for Metrics {

@@ -33,6 +33,7 @@ pub struct Metrics {
     registry_requests: IntCounterVec,
     registry_duration: HistogramVec,
     registry_avoided: IntCounterVec,
+    registry_quota: IntGaugeVec,
     webhook_requests: IntCounterVec,
     lags: Lags,
     registries_readable: IntGauge,
@@ -93,6 +94,7 @@ impl Metrics {
                 "Questions to registries that were answered without a request.",
                 &["registry"],
             )?,
+            registry_quota: registry_quota(&registry)?,
             webhook_requests: webhook_requests(&registry)?,
             lags: Lags::new(&registry)?,
             registries_readable: registries_readable(&registry)?,
@@ -185,6 +187,12 @@ impl Metrics {
         self.registry_avoided.with_label_values(&[registry]).inc();
     }
 
+    /// Takes over how many requests of a kind a registry still grants.
+    pub fn registry_quota(&self, registry: &str, kind: &str, remaining: u64) {
+        let remaining = i64::try_from(remaining).unwrap_or(i64::MAX);
+        self.registry_quota.with_label_values(&[registry, kind]).set(remaining);
+    }
+
     /// Counts a request of a webhook.
     pub fn webhook_request(&self, source: &str, outcome: &str) {
         self.webhook_requests.with_label_values(&[source, outcome]).inc();
@@ -208,6 +216,12 @@ impl Metrics {
 fn webhook_requests(registry: &Registry) -> Result<IntCounterVec, prometheus::Error> {
     let help = "Requests of webhooks, by source and what became of them.";
     counter(registry, "fairlead_webhook_requests_total", help, &["source", "outcome"])
+}
+
+fn registry_quota(registry: &Registry) -> Result<IntGaugeVec, prometheus::Error> {
+    let name = "fairlead_registry_rate_limit_remaining";
+    let help = "Requests that a registry still grants, as it told last, by kind.";
+    gauge(registry, name, help, &["registry", "kind"])
 }
 
 /// How long versions take from one station to the next.

@@ -1,8 +1,12 @@
 //! How little is asked of a registry, and how what it asks for is obeyed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::support::faults::{Reply, Seen, Server, answer, json};
+use fairlead::adapters::oci::RequestKind;
+use fairlead::model::Reason;
+
+use crate::support::faults::{Reply, Seen, Server, answer, json, nobody, status};
 use crate::support::ports::{World, shown};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
@@ -105,4 +109,83 @@ async fn not_modified_without_being_asked_is_no_answer() {
     let server = Server::start(|_, _| Reply::Send(answer(304, &[], ""))).await;
     let sentence = World::new(&[server.host()]).sentence(&format!("{}/a/b", server.host()), None).await;
     insta::assert_snapshot!(sentence, @"UnreadableAnswer: cannot list tags of `HOST/a/b`: the registry answers 304 Not Modified");
+}
+
+#[tokio::test]
+async fn a_body_that_is_cut_off_once_is_not_seen() {
+    let server = Server::start(|before, _| match before {
+        0 => Reply::SendAndClose(b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{\"tags\":[".to_vec()),
+        _ => json(r#"{"tags":["1.0"]}"#),
+    });
+    let server = server.await;
+    assert_eq!(World::new(&[server.host()]).sentence(&format!("{}/a/b", server.host()), None).await, "[1.0]");
+}
+
+#[tokio::test]
+async fn a_quota_that_is_used_up_stops_everybody_with_that_login_and_nobody_else() {
+    let server = Server::start(|_, seen| match seen.headers.get("authorization") {
+        _ if seen.target == "/v2/" => Reply::Send(answer(401, &[("www-authenticate", "Basic realm=\"x\"")], "")),
+        Some(_) => json(r#"{"tags":["1.0"]}"#),
+        None => {
+            let left = [JSON, ("ratelimit-limit", "100"), ("ratelimit-remaining", "0"), ("ratelimit-reset", "600")];
+            Reply::Send(answer(200, &left, r#"{"tags":["1.0"]}"#))
+        }
+    });
+    let server = server.await;
+    let (world, host) = (World::new(&[server.host()]), server.host());
+    world.vault.login("own", host, "team", "s3cret");
+    assert_eq!(world.sentence(&format!("{host}/a/one"), None).await, "[1.0]");
+    let error = world.tags(&format!("{host}/a/two")).await.expect_err("nothing is left");
+    assert_eq!(error.reason, Reason::RateLimited);
+    assert!(error.retry_after.is_some_and(|wait| (590..=600).contains(&wait.as_secs())), "{:?}", error.retry_after);
+    assert_eq!(world.counter.of(RequestKind::Tags), 1, "it is not even asked");
+    assert_eq!(world.sentence(&format!("{host}/a/two"), Some("own")).await, "[1.0]");
+    assert_eq!(world.counter.quotas(), [(RequestKind::Tags, 0)]);
+}
+
+#[tokio::test]
+async fn the_quota_of_docker_hub_is_told_and_stops_no_lists() {
+    let manifest = r#"{"schemaVersion":2,"mediaType":"application/x"}"#;
+    let server = Server::start(move |_, seen| {
+        let left = [("ratelimit-limit", "100;w=21600"), ("ratelimit-remaining", "0;w=21600")];
+        if seen.target.contains("/tags/") {
+            json(r#"{"tags":["1"]}"#)
+        } else {
+            Reply::Send(answer(200, &left, manifest))
+        }
+    });
+    let server = server.await;
+    let (world, name) = (World::new(&[server.host()]), format!("{}/a/b", server.host()));
+    assert!(world.dates(&name, &["1"], &[]).await.is_ok());
+    assert_eq!(world.sentence(&name, None).await, "[1]");
+    assert_eq!(world.counter.quotas(), [(RequestKind::Manifest, 0)]);
+}
+
+#[tokio::test]
+async fn a_registry_where_nothing_works_is_left_alone_and_others_are_not() {
+    let host = nobody().await;
+    let well = Server::start(|_, _| json(r#"{"tags":["1.0"]}"#)).await;
+    let world = World::new(&[&host, well.host()]);
+    for number in 0..5 {
+        assert!(world.tags(&format!("{host}/a/{number}")).await.is_err());
+    }
+    assert_eq!(world.counter.of(RequestKind::Tags), 10);
+    insta::assert_snapshot!(world.sentence(&format!("{host}/a/b"), None).await, @"RegistryUnreachable: cannot list tags of `HOST/a/b`: no connection to the registry: Connection refused (os error 111); nothing else works there either, so it is left alone for a while and then asked by one request");
+    let error = world.tags(&format!("{host}/a/b")).await.expect_err("it is left alone");
+    assert!(error.retry_after.is_some_and(|wait| wait <= Duration::from_millis(12_500)), "{:?}", error.retry_after);
+    assert_eq!(world.counter.of(RequestKind::Tags), 10);
+    assert_eq!(world.sentence(&format!("{}/a/b", well.host()), None).await, "[1.0]");
+}
+
+#[tokio::test]
+async fn one_repository_that_fails_does_not_close_its_registry() {
+    let server =
+        Server::start(|_, seen| if seen.target.contains("/bad/") { status(500) } else { json(r#"{"tags":[]}"#) });
+    let server = server.await;
+    let world = World::new(&[server.host()]);
+    for _ in 0..8 {
+        assert!(world.tags(&format!("{}/bad/app", server.host())).await.is_err());
+    }
+    assert_eq!(world.counter.of(RequestKind::Tags), 16);
+    assert_eq!(world.sentence(&format!("{}/good/app", server.host()), None).await, "[]");
 }

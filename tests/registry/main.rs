@@ -7,6 +7,7 @@ mod configuration;
 mod credentials;
 mod discipline;
 mod faults;
+mod fleet;
 mod images;
 mod login;
 mod secrecy;

@@ -32,6 +32,7 @@ pub struct Vault {
 pub struct Counter {
     requests: Mutex<BTreeMap<(RequestKind, RequestOutcome), u64>>,
     avoided: AtomicU64,
+    quotas: Mutex<Vec<(RequestKind, u64)>>,
 }
 
 /// A client and its surroundings.
@@ -183,6 +184,11 @@ impl Counter {
         shown.collect::<Vec<_>>().join(", ")
     }
 
+    /// What the registry told of requests that are left.
+    pub fn quotas(&self) -> Vec<(RequestKind, u64)> {
+        self.quotas.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// The questions that needed no request.
     pub fn not_needed(&self) -> u64 {
         self.avoided.load(Ordering::Relaxed)
@@ -196,6 +202,10 @@ impl RequestObserver for Counter {
 
     fn avoided(&self, _: &str) {
         self.avoided.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn quota(&self, _: &str, kind: RequestKind, remaining: u64) {
+        self.quotas.lock().unwrap_or_else(PoisonError::into_inner).push((kind, remaining));
     }
 }
 

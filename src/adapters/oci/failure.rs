@@ -15,6 +15,7 @@ use crate::ports::RegistryError;
 
 /// Why a request gave no usable answer; what it was for is added by [`Failure::listing`] and [`Failure::reading`].
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each answers a question of its own")]
 pub(super) struct Failure {
     pub(super) reason: Reason,
     pub(super) cause: String,
@@ -25,11 +26,21 @@ pub(super) struct Failure {
     pub(super) unauthorized: bool,
     /// Whether the registry answered 404 for the one thing that was asked for.
     pub(super) missing: bool,
+    /// Whether nobody was there to be asked.
+    pub(super) unreached: bool,
 }
 
 impl Failure {
     pub(super) fn new(reason: Reason, cause: impl Into<String>) -> Self {
-        Self { reason, cause: cause.into(), retry_after: None, transient: false, unauthorized: false, missing: false }
+        Self {
+            reason,
+            cause: cause.into(),
+            retry_after: None,
+            transient: false,
+            unauthorized: false,
+            missing: false,
+            unreached: false,
+        }
     }
 
     pub(super) fn unreadable(cause: impl Into<String>) -> Self {
@@ -41,7 +52,7 @@ impl Failure {
     }
 
     pub(super) fn cut_off() -> Self {
-        Self::unreadable("the registry's answer is cut off")
+        Self { transient: true, ..Self::unreadable("the registry's answer is cut off") }
     }
 
     pub(super) fn no_answer(within: Duration) -> Self {
@@ -88,16 +99,17 @@ impl Failure {
                 rustls::Error::InvalidMessage(_) => "; does it speak plain HTTP?",
                 _ => "",
             };
-            return Self::new(Reason::TlsFailed, format!("no trusted TLS connection: {tls}{hint}"));
+            let failure = Self::new(Reason::TlsFailed, format!("no trusted TLS connection: {tls}{hint}"));
+            return Self { unreached: true, ..failure };
         }
         let transient = |reason, cause: String| Self { transient: true, ..Self::new(reason, cause) };
         if error.is_timeout() {
             let cause = format!("no connection to the registry within {}", seconds(connect));
-            return transient(Reason::RegistryUnreachable, cause);
+            return Self { unreached: true, ..transient(Reason::RegistryUnreachable, cause) };
         }
         if error.is_connect() {
             let cause = format!("no connection to the registry: {}", deepest(error));
-            return transient(Reason::RegistryUnreachable, cause);
+            return Self { unreached: true, ..transient(Reason::RegistryUnreachable, cause) };
         }
         transient(Reason::RegistryUnreachable, "the registry closes the connection without an answer".to_owned())
     }

@@ -1,13 +1,15 @@
 //! What belongs to a registry, whoever asks it: its address, its limits, its wish to be left alone for a while.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
-use tokio::time::Instant;
+use rand::Rng;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::time::{Instant, timeout};
 use url::{Host as Name, Url};
 
+use super::breaker::{Breaker, Gate};
 use super::failure::Failure;
 use super::pace::Pace;
 use super::settings::RegistrySettings;
@@ -51,6 +53,14 @@ pub(super) struct Host {
     repositories: Mutex<HashMap<String, Arc<Semaphore>>>,
     quiet_until: Mutex<Option<Instant>>,
     pace: Option<Pace>,
+    breaker: Mutex<Breaker>,
+    tried: Notify,
+}
+
+/// A question to a registry that may be asked, until it is known whether the registry answers.
+pub(super) struct Trial<'a> {
+    host: &'a Host,
+    probe: bool,
 }
 
 impl Endpoint {
@@ -96,6 +106,8 @@ impl Host {
             repositories: Mutex::default(),
             quiet_until: Mutex::default(),
             pace: endpoint.limit.map(Pace::new),
+            breaker: Mutex::default(),
+            tried: Notify::new(),
         })
     }
 
@@ -117,6 +129,29 @@ impl Host {
             Arc::clone(repositories.entry(path.to_owned()).or_insert_with(fresh))
         };
         semaphore.acquire_owned().await.ok()
+    }
+
+    /// Lets a question pass unless the registry is left alone. Where one is asked to try whether it is well again, that is
+    /// waited for; no longer than `patience`.
+    pub(super) async fn admit(&self, patience: Duration) -> Result<Trial<'_>, Failure> {
+        let waiting = async {
+            loop {
+                let mut tried = std::pin::pin!(self.tried.notified());
+                tried.as_mut().enable();
+                let gate = self.breaker().gate(Instant::now());
+                match gate {
+                    Gate::Open => return Ok(Trial { host: self, probe: false }),
+                    Gate::Probe => return Ok(Trial { host: self, probe: true }),
+                    Gate::Closed(failure) => return Err(failure),
+                    Gate::Wait => tried.await,
+                }
+            }
+        };
+        timeout(patience, waiting).await.unwrap_or_else(|_| Err(Failure::no_answer(patience)))
+    }
+
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for a place among the requests to the registry, and for the end of the time that it asked for. Where that time
@@ -144,6 +179,33 @@ impl Host {
     fn quiet_for(&self) -> Option<Duration> {
         let until = *self.quiet_until.lock().unwrap_or_else(PoisonError::into_inner);
         until.map(|until| until.saturating_duration_since(Instant::now())).filter(|wait| !wait.is_zero())
+    }
+}
+
+impl Trial<'_> {
+    /// The registry answered.
+    pub(super) fn answered(mut self) {
+        self.probe = false;
+        self.host.breaker().answered();
+        self.host.tried.notify_waiters();
+    }
+
+    /// It did not, or not well, when asked about a repository. Gives the failure as it is to be told.
+    pub(super) fn failed(mut self, repository: &str, failure: Failure) -> Failure {
+        self.probe = false;
+        let spread = rand::rng().random_range(1.0..1.25);
+        let failure = self.host.breaker().failed(repository, failure, spread, Instant::now());
+        self.host.tried.notify_waiters();
+        failure
+    }
+}
+
+impl Drop for Trial<'_> {
+    fn drop(&mut self) {
+        if self.probe {
+            self.host.breaker().untold();
+            self.host.tried.notify_waiters();
+        }
     }
 }
 

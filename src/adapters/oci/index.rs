@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use moka::future::Cache;
 
 use super::credentials::Identity;
@@ -17,13 +17,15 @@ use super::images::{Images, Resolved, fetch, resolve};
 use super::memory::Memory;
 use super::pages;
 use super::session::Session;
-use crate::model::{Candidate, Details, Digest, Known, Listing, Platform, Repository, Tag};
+use crate::model::{Candidate, Details, Digest, Known, Listing, Platform, Reason, Repository, Tag};
 use crate::ports::{Clock, Question};
 
 const REPOSITORIES_KEPT: u64 = 10_000;
 const KEPT_UNUSED: Duration = Duration::from_secs(24 * 3600);
 /// More than a registry is asked at a time, so that its own bound is what holds.
 const TAGS_AT_ONCE: usize = 16;
+/// How long a denial answers everybody who asks with the same login: the policies of one cycle, and not those of the next.
+const DENIAL_KEPT: SignedDuration = SignedDuration::from_secs(5);
 
 /// The index.
 pub(super) struct Index {
@@ -38,6 +40,8 @@ struct Record {
     memory: Mutex<Memory>,
     listings: Arc<Flights<(), Arc<Listing>>>,
     resolutions: Arc<Flights<Tag, Option<Resolved>>>,
+    /// That the login may not see the list, and when it was told so.
+    denied: Mutex<Option<(Failure, Timestamp)>>,
 }
 
 /// A failure, and the tag that was looked at.
@@ -57,12 +61,16 @@ impl Index {
         fresh_since: Timestamp,
     ) -> Result<Arc<Listing>, Failure> {
         let record = self.record(session, repository).await;
+        if let Some(denied) = record.denied(self.clock.now()) {
+            return Err(denied);
+        }
         let known = || record.memory().listing(fresh_since);
         let start = |began: Timestamp| {
             let (record, session, repository) = (Arc::clone(&record), Arc::clone(session), repository.clone());
             async move {
                 let (known, conditional) = record.memory().pages(began);
-                let found = pages::list(&session, &repository, &known, conditional).await?;
+                let found = pages::list(&session, &repository, &known, conditional).await;
+                let found = found.inspect_err(|failure| record.remember_denial(failure, began))?;
                 Ok(record.memory().remember(found, began, !conditional))
             }
             .boxed()
@@ -104,6 +112,19 @@ impl Index {
 impl Record {
     fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was told a moment ago to a login that may not see the list. Another login has another record.
+    fn denied(&self, now: Timestamp) -> Option<Failure> {
+        let denied = self.denied.lock().unwrap_or_else(PoisonError::into_inner);
+        let recent = denied.as_ref().filter(|(_, at)| now.duration_since(*at) < DENIAL_KEPT);
+        recent.map(|(failure, _)| failure.clone())
+    }
+
+    fn remember_denial(&self, failure: &Failure, at: Timestamp) {
+        if failure.reason == Reason::RegistryDenied {
+            *self.denied.lock().unwrap_or_else(PoisonError::into_inner) = Some((failure.clone(), at));
+        }
     }
 }
 

@@ -7,7 +7,8 @@
 //!                     ├─► pages    all tags                 (pure state over one request a page)
 //!                     └─► images   digests, dates           (manifest: what bytes mean)
 //!                           └─► session     logged in       (challenge, tokens)
-//!                                 └─► transport  one request, bounded    (host: its limits, failure: its sentences)
+//!                                 └─► transport  one request, bounded    (host: its limits, quota: what is granted,
+//!                                                                         breaker: leaving it alone, failure: sentences)
 //! ```
 //!
 //! Types, media types and error documents come from `oci-client`. Its requests are not used: they read bodies of any size
@@ -15,6 +16,7 @@
 //! and take a token realm at its word. Each of these would break a guarantee of [`RegistryClient`].
 
 mod access;
+mod breaker;
 mod challenge;
 mod client;
 mod credentials;
@@ -28,6 +30,7 @@ mod memory;
 mod observe;
 mod pace;
 mod pages;
+mod quota;
 mod session;
 mod settings;
 mod transport;

@@ -7,6 +7,9 @@ pub trait RequestObserver: Send + Sync {
 
     /// A question was answered from what is known, or by a request that was under way for somebody else.
     fn avoided(&self, registry: &str);
+
+    /// A registry told how many requests of a kind it grants before it asks to wait.
+    fn quota(&self, registry: &str, kind: RequestKind, remaining: u64);
 }
 
 /// What a request asks for.
@@ -97,4 +100,6 @@ impl RequestObserver for Nobody {
     fn observed(&self, _: &str, _: RequestKind, _: RequestOutcome, _: f64) {}
 
     fn avoided(&self, _: &str) {}
+
+    fn quota(&self, _: &str, _: RequestKind, _: u64) {}
 }

@@ -25,6 +25,7 @@ use super::credentials::{Credential, Identity, IdentityToken, scope, secret_head
 use super::failure::Failure;
 use super::host::Host;
 use super::observe::RequestKind;
+use super::quota::Account;
 use super::settings::Limits;
 use super::transport::{Answer, Request, Transport};
 use crate::model::Repository;
@@ -40,6 +41,7 @@ pub(super) struct Session {
     pub(super) identity: Identity,
     pub(super) limits: Limits,
     pub(super) transport: Arc<Transport>,
+    account: Account,
     clock: Arc<dyn Clock>,
     credential: Credential,
     way: AsyncMutex<Way>,
@@ -75,14 +77,15 @@ impl Session {
     ) -> Self {
         let way = AsyncMutex::new(Way::Unknown);
         let identity = credential.identity();
-        Self { host, identity, limits, transport, clock, credential, way, tokens: Mutex::default() }
+        let account = Account::default();
+        Self { host, identity, limits, transport, account, clock, credential, way, tokens: Mutex::default() }
     }
 
     /// Asks something about a repository, logged in. The answer has any status but one that another try may change.
     pub(super) async fn ask(&self, repository: &Repository, mut request: Request) -> Result<Answer, Failure> {
         let _permit = self.host.enter_repository(&repository.path).await;
         request.authorization = self.authorization(repository).await?;
-        let answer = self.transport.exchange(&self.host, &request).await?;
+        let answer = self.send(&repository.path, &request).await?;
         if answer.status != StatusCode::UNAUTHORIZED {
             return Ok(answer);
         }
@@ -95,7 +98,11 @@ impl Session {
             return Ok(answer);
         }
         request.authorization = authorization;
-        self.transport.exchange(&self.host, &request).await
+        self.send(&repository.path, &request).await
+    }
+
+    async fn send(&self, about: &str, request: &Request) -> Result<Answer, Failure> {
+        self.transport.exchange(&self.host, &self.account, about, request).await
     }
 
     async fn authorization(&self, repository: &Repository) -> Result<Option<HeaderValue>, Failure> {
@@ -113,7 +120,7 @@ impl Session {
         let mut way = self.way.lock().await;
         if matches!(*way, Way::Unknown) && !self.credential.is_anonymous() {
             let ping = Request::get(RequestKind::Ping, self.host.url(""), self.limits.error);
-            let answer = self.transport.exchange(&self.host, &ping).await?;
+            let answer = self.send("", &ping).await?;
             *way = Challenge::of(&answer.headers).map_or(Way::NoLogin, Way::Login);
         }
         Ok(match &*way {
@@ -160,7 +167,7 @@ impl Session {
                 request.form = Some(parameters);
             }
         }
-        let answer = self.transport.exchange(&self.host, &request).await?;
+        let answer = self.send(&repository.path, &request).await?;
         // So says OAuth of a refresh token that is no longer good.
         let refused = answer.status == StatusCode::BAD_REQUEST && request.form.is_some();
         let status = if refused { StatusCode::UNAUTHORIZED } else { answer.status };

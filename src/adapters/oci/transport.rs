@@ -6,7 +6,8 @@
 //! - No body is read beyond its limit, and none is unpacked: an answer that is compressed is refused.
 //! - `Authorization` goes to the origin that the request was made for; a redirect elsewhere goes without.
 //! - A redirect leads neither from TLS to plain HTTP nor from outside to an address of this machine or its link.
-//! - What a moment may heal (429, 5xx, no connection) is tried once more.
+//! - What a moment may heal (429, 5xx, no connection, one that breaks off) is tried once more.
+//! - What a registry asks for is obeyed by all who ask it with that login; one where nothing works is left alone.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,17 +18,19 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use rand::Rng;
+use tokio::sync::SemaphorePermit;
 use tokio::time::timeout;
 use url::Url;
 
+use super::breaker::is_unwell;
 use super::failure::Failure;
 use super::host::{Endpoint, Host, is_inner};
 use super::observe::{RequestKind, RequestObserver, RequestOutcome};
+use super::quota::{Account, LONGEST_WAIT, Quota, Ticket};
 use super::settings::{RegistrySettings, Timeouts};
 use crate::model::Reason;
 
 const MAXIMUM_REDIRECTS: usize = 5;
-const MAXIMUM_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
 /// What sends requests, for all registries.
 pub(super) struct Transport {
@@ -129,17 +132,36 @@ impl Transport {
         self.observer.avoided(registry);
     }
 
-    /// Sends a request on behalf of a registry, and once more where that may help.
-    pub(super) async fn exchange(&self, host: &Host, request: &Request) -> Result<Answer, Failure> {
-        match self.attempt(host, request).await {
+    /// Sends a request on behalf of a registry, and once more where that may help. `about` names the repository that it is
+    /// for.
+    pub(super) async fn exchange(
+        &self,
+        host: &Host,
+        account: &Account,
+        about: &str,
+        request: &Request,
+    ) -> Result<Answer, Failure> {
+        let trial = host.admit(self.timeouts.patience).await?;
+        match self.twice(host, account, request).await {
+            Err(failure) if is_unwell(&failure) => Err(trial.failed(about, failure)),
+            Err(failure) if failure.reason == Reason::RateLimited => Err(failure),
+            result => {
+                trial.answered();
+                result
+            }
+        }
+    }
+
+    async fn twice(&self, host: &Host, account: &Account, request: &Request) -> Result<Answer, Failure> {
+        match self.attempt(host, account, request).await {
             Err(failure)
                 if failure.transient && failure.retry_after.is_none_or(|wait| wait <= self.timeouts.patience) =>
             {
-                // A stated time is waited for by the host's own gate.
-                if failure.retry_after.is_none() {
+                // What a registry asks for is waited for at its gate.
+                if failure.retry_after.is_none() && failure.reason != Reason::RateLimited {
                     tokio::time::sleep(self.back_off()).await;
                 }
-                self.attempt(host, request).await
+                self.attempt(host, account, request).await
             }
             result => result,
         }
@@ -149,21 +171,69 @@ impl Transport {
         self.timeouts.back_off.mul_f64(rand::rng().random_range(1.0..2.0))
     }
 
-    async fn attempt(&self, host: &Host, request: &Request) -> Result<Answer, Failure> {
-        let _permit = host.enter(self.timeouts.patience).await?;
+    async fn attempt(&self, host: &Host, account: &Account, request: &Request) -> Result<Answer, Failure> {
+        let (_permit, ticket) = self.enter(host, account, request.kind).await?;
         let whole = self.timeouts.whole;
         let answer =
             timeout(whole, self.follow(host, request)).await.unwrap_or_else(|_| Err(Failure::too_slow(whole)))?;
-        let wait = retry_after(&answer.headers);
-        let waits = matches!(answer.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
-        if let (true, Some(wait)) = (waits, wait) {
-            host.wait_for(wait);
-        }
+        let wait = self.heed(host, request.kind, &ticket, &answer);
         let transient = answer.status == StatusCode::TOO_MANY_REQUESTS || answer.status.is_server_error();
         if transient {
             return Err(Failure::of_status("the registry", answer.status, &answer.body, wait));
         }
         Ok(answer)
+    }
+
+    /// Waits for a place among the requests to a registry, and for the time that it wants to be left alone by this login. Where
+    /// that is longer than this client is patient, it fails at once.
+    async fn enter<'a>(
+        &self,
+        host: &'a Host,
+        account: &'a Account,
+        kind: RequestKind,
+    ) -> Result<(Option<SemaphorePermit<'a>>, Ticket<'a>), Failure> {
+        let patience = self.timeouts.patience;
+        let mut waited = Duration::ZERO;
+        loop {
+            let permit = host.enter(patience).await?;
+            match account.enter(kind) {
+                Ok(ticket) => return Ok((permit, ticket)),
+                Err(wait) if waited + wait > patience => return Err(Failure::asked_to_wait(wait)),
+                Err(wait) => {
+                    // Others, with another login, may go meanwhile.
+                    drop(permit);
+                    tokio::time::sleep(wait).await;
+                    waited += wait;
+                }
+            }
+        }
+    }
+
+    /// Takes in what an answer says of when to ask again, and gives how long to wait where it says so.
+    fn heed(&self, host: &Host, kind: RequestKind, ticket: &Ticket<'_>, answer: &Answer) -> Option<Duration> {
+        let quota = Quota::of(&answer.headers, Timestamp::now());
+        if let Some(quota) = quota {
+            ticket.told(quota);
+            self.observer.quota(&host.name, kind, quota.remaining);
+        }
+        let wait = retry_after(&answer.headers);
+        match answer.status {
+            StatusCode::TOO_MANY_REQUESTS => {
+                let granted = || quota.filter(|quota| quota.remaining == 0)?.resets_in;
+                let wait = wait.or_else(granted);
+                ticket.refused(wait, self.back_off());
+                wait
+            }
+            status => {
+                if let (StatusCode::SERVICE_UNAVAILABLE, Some(wait)) = (status, wait) {
+                    host.wait_for(wait);
+                }
+                if !status.is_server_error() {
+                    ticket.welcome();
+                }
+                wait
+            }
+        }
     }
 
     async fn follow(&self, host: &Host, request: &Request) -> Result<Answer, Failure> {
@@ -284,7 +354,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         let until = rfc2822::parse(text).ok()?.timestamp();
         Duration::try_from(until.duration_since(Timestamp::now())).unwrap_or_default()
     };
-    Some(wait.min(MAXIMUM_RETRY_AFTER))
+    Some(wait.min(LONGEST_WAIT))
 }
 
 #[cfg(test)]
@@ -299,9 +369,9 @@ mod tests {
     #[test]
     fn retry_after_is_seconds_or_a_date_and_at_most_an_hour() {
         assert_eq!(wait("7"), Some(Duration::from_secs(7)));
-        assert_eq!(wait("99999999"), Some(MAXIMUM_RETRY_AFTER));
+        assert_eq!(wait("99999999"), Some(LONGEST_WAIT));
         assert_eq!(wait("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
-        assert_eq!(wait("Wed, 21 Oct 2099 07:28:00 GMT"), Some(MAXIMUM_RETRY_AFTER));
+        assert_eq!(wait("Wed, 21 Oct 2099 07:28:00 GMT"), Some(LONGEST_WAIT));
         assert_eq!(wait("soon"), None);
     }
 
