@@ -11,11 +11,11 @@ use super::credential_source::{Scope, credential_source};
 use super::duration::{HINT as DURATION_HINT, duration};
 use super::nearest::nearest;
 use crate::model::{
-    ApiAddress, Authority, CredentialSource, Problem, Reason, RegistriesConfiguration, RegistryEntry, RegistryPrefix,
-    TagOrder,
+    ApiAddress, Authority, CredentialSource, Problem, ProxyAddress, ProxyChoice, Reason, RegistriesConfiguration,
+    RegistryEntry, RegistryPrefix, TagOrder,
 };
 
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     "name",
     "api_url",
     "prefix",
@@ -30,6 +30,7 @@ const KEYS: [&str; 14] = [
     "defaultns",
     "limit",
     "default",
+    "proxy",
 ];
 
 /// What the text of a `registries.conf` says, or everything that is wrong with it.
@@ -84,6 +85,7 @@ fn entry(place: &str, value: &Value, problems: &mut Vec<Problem>) -> Option<Regi
     let (insecure, default) = (reader.switch("insecure"), reader.switch("default"));
     let authority = reader.authority(insecure);
     let (default_namespace, limit) = (reader.text("defaultns"), reader.limit());
+    let proxy = reader.read("proxy", proxy).unwrap_or_default();
     let default = default || (own.is_none() && mirror_of.is_none());
     Some(RegistryEntry {
         name: name?,
@@ -98,6 +100,7 @@ fn entry(place: &str, value: &Value, problems: &mut Vec<Problem>) -> Option<Regi
         authority,
         default_namespace,
         limit,
+        proxy,
     })
 }
 
@@ -214,6 +217,28 @@ fn address(text: &str) -> Result<ApiAddress, Problem> {
     }
     let path = if path.is_empty() { String::new() } else { format!("/{path}") };
     Ok(ApiAddress { tls, host: host.to_owned(), path })
+}
+
+/// A proxy. What is wrong with it is said without it: it may hold a password.
+fn proxy(text: &str) -> Result<ProxyChoice, Problem> {
+    if text.eq_ignore_ascii_case("none") {
+        return Ok(ProxyChoice::None);
+    }
+    let wrong =
+        || invalid("it is no address of a proxy").hint("write `http://HOST:PORT`, `https://HOST:PORT` or `none`");
+    let (scheme, rest) = text.split_once("://").ok_or_else(wrong)?;
+    let tls = match scheme.to_ascii_lowercase().as_str() {
+        "http" => false,
+        "https" => true,
+        _ => return Err(wrong()),
+    };
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    let (login, host) = rest.rsplit_once('@').map_or((None, rest), |(login, host)| (Some(login.to_owned()), host));
+    let plain = |login: &String| !login.contains(['/', '@', '?', '#', ' ']);
+    if !is_host(host) || !login.as_ref().is_none_or(plain) {
+        return Err(wrong());
+    }
+    Ok(ProxyChoice::Through(ProxyAddress::new(tls, login, host.to_ascii_lowercase())))
 }
 
 fn prefix(text: &str) -> Result<RegistryPrefix, Problem> {
@@ -381,6 +406,7 @@ registries:
   ca_file: /app/ca.pem
   defaultns: team
   limit: 20
+  proxy: none
   default: off
 ";
         let entry = read(text).entries.remove(0);
@@ -424,6 +450,7 @@ registries:
             limit: Some(
                 20,
             ),
+            proxy: None,
         }
         "#);
     }
@@ -528,18 +555,33 @@ registries:
     #[test]
     fn every_way_to_be_wrong_has_its_sentence() {
         insta::assert_snapshot!(said("credentails: env:A"), @"registries[0].credentails: there is no key `credentails`; did you mean `credentials`?");
-        insta::assert_snapshot!(said("colour: red"), @"registries[0].colour: there is no key `colour`; known are name, api_url, prefix, mirrorOf, ping, credentials, credsexpire, tagsortmode, insecure, ca_file, ca_data, defaultns, limit, default");
+        insta::assert_snapshot!(said("colour: red"), @"registries[0].colour: there is no key `colour`; known are name, api_url, prefix, mirrorOf, ping, credentials, credsexpire, tagsortmode, insecure, ca_file, ca_data, defaultns, limit, default, proxy");
         insta::assert_snapshot!(said("tagsortmode: unsorted"), @"registries[0].tagsortmode: `unsorted` is no order of tags; write `latest-first`, `latest-last` or `none`");
         insta::assert_snapshot!(said("tagsortmode: latest_last"), @"registries[0].tagsortmode: `latest_last` is no order of tags; write `latest-first`, `latest-last` or `none`; did you mean `latest-last`?");
         insta::assert_snapshot!(said("credsexpire: 5 hours"), @"registries[0].credsexpire: cannot read the duration `5 hours`: `5 hours` is not a number with a unit; write numbers with ms, s, m, h, d or w, for example `90s`, `1h30m` or `7d`");
         insta::assert_snapshot!(said("credentials: pull"), @"registries[0].credentials: `pull` names no namespace: write `pullsecret:NAMESPACE/pull`");
         insta::assert_snapshot!(said("insecure: maybe"), @"registries[0].insecure: it is neither true nor false; write `true`, `false`, `yes` or `no`");
+        insta::assert_snapshot!(said("proxy: socks5://team:s3cret@a.b"), @"registries[0].proxy: it is no address of a proxy; write `http://HOST:PORT`, `https://HOST:PORT` or `none`");
+        insta::assert_snapshot!(said("proxy: http://team:s3/cret@a.b"), @"registries[0].proxy: it is no address of a proxy; write `http://HOST:PORT`, `https://HOST:PORT` or `none`");
+        insta::assert_snapshot!(said("proxy: direct"), @"registries[0].proxy: it is no address of a proxy; write `http://HOST:PORT`, `https://HOST:PORT` or `none`");
         insta::assert_snapshot!(said("limit: many"), @"registries[0].limit: it is no whole number; write requests a second, for example `20`");
         insta::assert_snapshot!(said("defaultns: [a]"), @"registries[0].defaultns: it is no text");
         insta::assert_snapshot!(said("mirrorOf: https://docker.io"), @"registries[0].mirrorOf: `https://docker.io` is no beginning of an image's name; write a host as images name it, and a path if need be, for example `ghcr.io/team`");
         insta::assert_snapshot!(said("ca_file: /a\n  ca_data: b"), @"registries[0].ca_data: `ca_file` and `ca_data` are both given; write one of them");
         insta::assert_snapshot!(said("name: Other"), @"line 5: it is no readable YAML: duplicate mapping key: name");
         insta::assert_snapshot!(said("limit: [s3cret"), @"line 5: it is no readable YAML: unclosed bracket '['");
+    }
+
+    #[test]
+    fn a_proxy_may_be_any_or_none_and_its_login_is_not_shown() {
+        let entry = |line: &str| {
+            let text = format!("registries: [{{name: a, api_url: 'https://a.b', prefix: a.b, proxy: '{line}'}}]");
+            read(&text).entries.remove(0).proxy
+        };
+        assert_eq!((entry(""), entry("None")), (ProxyChoice::Environment, ProxyChoice::None));
+        let ProxyChoice::Through(proxy) = entry("https://team:s3cret@Proxy:3128/") else { unreachable!("it is one") };
+        assert_eq!(proxy.with_login(), "https://team:s3cret@proxy:3128");
+        assert_eq!(format!("{proxy} {proxy:?}"), "https://proxy:3128 ProxyAddress(https://proxy:3128)");
     }
 
     #[test]

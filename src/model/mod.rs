@@ -58,7 +58,8 @@ pub use policy::{
 pub use problem::Problem;
 pub use reason::{Reason, Severity};
 pub use registries::{
-    ApiAddress, Authority, CredentialSource, RegistriesConfiguration, RegistryEntry, RegistryPrefix, Route, TagOrder,
+    ApiAddress, Authority, CredentialSource, ProxyAddress, ProxyChoice, RegistriesConfiguration, RegistryEntry,
+    RegistryPrefix, Route, TagOrder,
 };
 pub use report::{ImageReport, Report, State};
 pub use rollout::{Health, Progress, Rollout, RolloutState, SyncOperation, SyncPhase};

@@ -42,6 +42,8 @@ pub struct RegistryEntry {
     pub default_namespace: Option<String>,
     /// Requests a second at most; `None`: no bound.
     pub limit: Option<u32>,
+    /// What stands between.
+    pub proxy: ProxyChoice,
 }
 
 /// The address of a registry's API: `https://host:port/path`.
@@ -74,6 +76,26 @@ pub enum TagOrder {
     LatestFirst,
     /// The newest comes last.
     LatestLast,
+}
+
+/// Whether a registry is spoken to through a proxy.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub enum ProxyChoice {
+    /// As the variables of the process say.
+    #[default]
+    Environment,
+    /// Never.
+    None,
+    /// Through this one, always.
+    Through(ProxyAddress),
+}
+
+/// The address of a proxy: `http://USER:PASSWORD@HOST:PORT`. It is shown without the login.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct ProxyAddress {
+    scheme: &'static str,
+    login: Option<String>,
+    host: String,
 }
 
 /// Certificates of authorities, in PEM.
@@ -162,6 +184,7 @@ impl RegistryEntry {
             authority: None,
             default_namespace: Some("library".to_owned()),
             limit: Some(10),
+            proxy: ProxyChoice::Environment,
         }
     }
 
@@ -218,6 +241,31 @@ impl fmt::Display for ApiAddress {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.tls { "https" } else { "http" };
         write!(formatter, "{scheme}://{}{}", self.host, self.path)
+    }
+}
+
+impl ProxyAddress {
+    /// A proxy that is spoken to over TLS or not. `login` is `USER:PASSWORD` in percent encoding.
+    pub fn new(tls: bool, login: Option<String>, host: String) -> Self {
+        Self { scheme: if tls { "https" } else { "http" }, login, host }
+    }
+
+    /// The address with the login in it, which nobody must see.
+    pub fn with_login(&self) -> String {
+        let login = self.login.as_ref().map(|login| format!("{login}@")).unwrap_or_default();
+        format!("{}://{login}{}", self.scheme, self.host)
+    }
+}
+
+impl fmt::Display for ProxyAddress {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}://{}", self.scheme, self.host)
+    }
+}
+
+impl fmt::Debug for ProxyAddress {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "ProxyAddress({self})")
     }
 }
 

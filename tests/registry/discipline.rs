@@ -1,13 +1,18 @@
 //! How little is asked of a registry, and how what it asks for is obeyed.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use fairlead::adapters::oci::RequestKind;
+use fairlead::adapters::oci::{RequestKind, Timeouts};
+use fairlead::lower;
 use fairlead::model::Reason;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::faults::{Reply, Seen, Server, answer, json, nobody, status};
-use crate::support::ports::{World, shown};
+use crate::support::ports::{World, limits, shown, timeouts};
+use crate::support::tls;
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 
@@ -188,4 +193,77 @@ async fn one_repository_that_fails_does_not_close_its_registry() {
     }
     assert_eq!(world.counter.of(RequestKind::Tags), 16);
     assert_eq!(world.sentence(&format!("{}/good/app", server.host()), None).await, "[]");
+}
+
+/// A proxy that forwards: connections for TLS, requests for plain HTTP. Gives where it listens and counts what it forwards.
+async fn proxy(login: Option<&'static str>) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("loopback has a free port");
+    let host = listener.local_addr().expect("a listener has an address").to_string();
+    let count = Arc::<AtomicUsize>::default();
+    let counted = Arc::clone(&count);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(forward(stream, login, Arc::clone(&counted)));
+        }
+    });
+    (host, count)
+}
+
+async fn forward(mut client: TcpStream, login: Option<&'static str>, count: Arc<AtomicUsize>) -> Option<()> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(client.read_u8().await.ok()?);
+    }
+    let head = String::from_utf8(head).ok()?;
+    if login.is_some_and(|login| !head.contains(login)) {
+        client.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n").await.ok()?;
+        return None;
+    }
+    count.fetch_add(1, Ordering::Relaxed);
+    let (method, rest) = head.split_once(' ')?;
+    let mut server;
+    if method == "CONNECT" {
+        server = TcpStream::connect(rest.split_once(' ')?.0).await.ok()?;
+        client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.ok()?;
+    } else {
+        let (host, path) = rest.strip_prefix("http://")?.split_once('/')?;
+        server = TcpStream::connect(host).await.ok()?;
+        server.write_all(format!("{method} /{path}").as_bytes()).await.ok()?;
+    }
+    tokio::io::copy_bidirectional(&mut client, &mut server).await.ok().map(|_| ())
+}
+
+/// The client for one registry with one more line in its entry.
+fn through(address: &str, line: &str) -> World {
+    let host = address.split_once("://").map_or(address, |(_, host)| host);
+    let text = format!("registries:\n- name: Own\n  api_url: {address}\n  prefix: {host}\n  {line}\n");
+    let world = World::with(&[], limits(), Timeouts { head: Duration::from_secs(2), ..timeouts() });
+    world.client.configure(lower::registries(&text).expect("a configuration"));
+    world
+}
+
+#[tokio::test]
+async fn a_registry_is_asked_through_its_proxy() {
+    let server = Server::start(|_, _| json(r#"{"tags":["1.0"]}"#)).await;
+    let (address, name) = (format!("http://{}", server.host()), format!("{}/a/b", server.host()));
+    // `team:canary-password` in base64.
+    let login = "Basic dGVhbTpjYW5hcnktcGFzc3dvcmQ=";
+    let ((open, opened), (closed, passed)) = (proxy(None).await, proxy(Some(login)).await);
+    assert_eq!(through(&address, &format!("proxy: http://{open}")).sentence(&name, None).await, "[1.0]");
+    assert_eq!(opened.load(Ordering::Relaxed), 1);
+    let world = through(&address, &format!("proxy: http://team:canary-password@{closed}"));
+    assert_eq!(world.sentence(&name, None).await, "[1.0]");
+    assert_eq!(passed.load(Ordering::Relaxed), 1);
+    assert_eq!(through(&address, "proxy: none").sentence(&name, None).await, "[1.0]");
+    let refused = through(&address, &format!("proxy: http://{closed}")).sentence(&name, None).await;
+    insta::assert_snapshot!(refused, @"UnreadableAnswer: cannot list tags of `HOST/a/b`: the registry answers 407 Proxy Authentication Required");
+    assert_eq!((opened.load(Ordering::Relaxed), passed.load(Ordering::Relaxed), server.seen().len()), (1, 1, 3));
+}
+
+#[tokio::test]
+async fn tls_goes_through_a_proxy_to_the_registry_itself() {
+    let ((proxy, count), host) = (proxy(None).await, tls::untrusted());
+    let world = through(&format!("https://{host}"), &format!("proxy: http://{proxy}"));
+    insta::assert_snapshot!(world.sentence(&format!("{host}/a/b"), None).await, @"TlsFailed: cannot list tags of `HOST/a/b`: no trusted TLS connection: invalid peer certificate: UnknownIssuer");
+    assert_eq!(count.load(Ordering::Relaxed), 1);
 }

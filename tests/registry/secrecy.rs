@@ -137,3 +137,36 @@ async fn no_password_token_or_query_is_ever_shown() {
         assert_eq!(line, None, "{secret} is shown");
     }
 }
+
+#[tokio::test]
+async fn the_login_of_a_proxy_is_never_shown() {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(log.clone())
+        .with_ansi(false)
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let proxy = Server::start(|_, _| status(407)).await;
+    let mut errors = Vec::new();
+    for (scheme, address) in [("http", proxy.host()), ("https", proxy.host()), ("http", "127.0.0.1:1")] {
+        let text = format!(
+            "registries: [{{name: Own, api_url: '{scheme}://own.example', prefix: own.example, proxy: 'http://team:{PASSWORD}@{address}'}}]"
+        );
+        let configuration = fairlead::lower::registries(&text).expect("a configuration");
+        let world = World::with(&[], limits(), timeouts());
+        world.client.configure(configuration.clone());
+        let error = world.tags("own.example/a/b").await.expect_err("it fails");
+        errors.push(format!("{error} {error:?} {configuration:?}\n"));
+    }
+    let broken =
+        format!("registries: [{{name: Own, api_url: 'http://own.example', proxy: 'ftp://team:{PASSWORD}@x'}}]");
+    errors.push(format!("{:?}\n", fairlead::lower::registries(&broken).expect_err("it is refused")));
+    let mut shown = errors.concat();
+    assert!(proxy.seen().iter().any(|seen| format!("{seen:?}").contains(BASIC)), "the password was in play");
+    shown.push_str(&String::from_utf8_lossy(&log.0.lock().unwrap_or_else(PoisonError::into_inner)));
+    assert!(shown.contains("TRACE hyper"));
+    for secret in [PASSWORD, BASIC] {
+        assert_eq!(shown.lines().find(|line| line.contains(secret)), None, "{secret} is shown");
+    }
+}

@@ -13,7 +13,7 @@ use super::breaker::{Breaker, Gate};
 use super::failure::Failure;
 use super::pace::Pace;
 use super::settings::RegistrySettings;
-use crate::model::{ApiAddress, Authority, Reason, RegistriesConfiguration, Route, TagOrder};
+use crate::model::{ApiAddress, Authority, ProxyChoice, Reason, RegistriesConfiguration, Route, TagOrder};
 
 /// Requests to one registry at a time.
 const REQUESTS_PER_REGISTRY: usize = 8;
@@ -37,6 +37,8 @@ pub(super) struct Endpoint {
     pub(super) limit: Option<u32>,
     /// What the order of its lists of tags says.
     pub(super) order: TagOrder,
+    /// What stands between.
+    pub(super) proxy: ProxyChoice,
 }
 
 /// A registry.
@@ -72,7 +74,8 @@ impl Endpoint {
             let tls = !settings.plain_http.contains(&name);
             let address = ApiAddress { tls, host: name.clone(), path: String::new() };
             let authority = authority_of(&address);
-            return Self { name, address, insecure: false, authority, limit: None, order: TagOrder::None };
+            let (order, proxy) = (TagOrder::None, ProxyChoice::Environment);
+            return Self { name, address, insecure: false, authority, limit: None, order, proxy };
         };
         let authority = match &entry.authority {
             _ if entry.insecure => None,
@@ -88,6 +91,7 @@ impl Endpoint {
             authority,
             limit: entry.limit,
             order: entry.tag_order,
+            proxy: entry.proxy.clone(),
         }
     }
 }

@@ -28,7 +28,7 @@ use super::host::{Endpoint, Host, is_inner};
 use super::observe::{RequestKind, RequestObserver, RequestOutcome};
 use super::quota::{Account, LONGEST_WAIT, Quota, Ticket};
 use super::settings::{RegistrySettings, Timeouts};
-use crate::model::Reason;
+use crate::model::{ProxyChoice, Reason};
 
 const MAXIMUM_REDIRECTS: usize = 5;
 
@@ -103,20 +103,30 @@ impl Transport {
         Ok(Self { settings: settings.clone(), http, trusts_nobody, timeouts, error_limit, observer })
     }
 
-    /// What speaks to a registry with a trust of its own; `None` where it is spoken to like all others.
+    /// What speaks to a registry with a trust or a proxy of its own; `None` where it is spoken to like all others.
     pub(super) fn client_for(&self, endpoint: &Endpoint) -> Result<Option<reqwest::Client>, Failure> {
         let wrong =
             |cause: &str| Failure::new(Reason::TlsFailed, format!("the certificates configured for it {cause}"));
+        let unusable = |_| Failure::new(Reason::RegistryUnreachable, "the proxy configured for it cannot be used");
+        let builder = || match &endpoint.proxy {
+            ProxyChoice::Environment => Ok(builder(&self.settings)),
+            ProxyChoice::None => Ok(builder(&self.settings).no_proxy()),
+            ProxyChoice::Through(proxy) => {
+                Ok(builder(&self.settings).proxy(reqwest::Proxy::all(proxy.with_login()).map_err(unusable)?))
+            }
+        };
         let client = match &endpoint.authority {
-            _ if endpoint.insecure => builder(&self.settings).tls_danger_accept_invalid_certs(true).build(),
+            _ if endpoint.insecure => builder()?.tls_danger_accept_invalid_certs(true).build(),
             Some(text) => {
                 let certificates = certificates(text).ok_or_else(|| wrong("cannot be read"))?;
-                match builder(&self.settings).tls_certs_merge(certificates.clone()).build() {
-                    Err(_) if self.trusts_nobody => builder(&self.settings).tls_certs_only(certificates).build(),
+                match builder()?.tls_certs_merge(certificates.clone()).build() {
+                    Err(_) if self.trusts_nobody => builder()?.tls_certs_only(certificates).build(),
                     client => client,
                 }
             }
-            None => return Ok(None),
+            None if endpoint.proxy == ProxyChoice::Environment => return Ok(None),
+            None if self.trusts_nobody => builder()?.tls_certs_only([]).build(),
+            None => builder()?.build(),
         };
         client.map(Some).map_err(|_| wrong("cannot be used"))
     }
