@@ -11,6 +11,7 @@ mod comparison;
 mod constraint;
 mod decision;
 mod git;
+mod git_login;
 mod image;
 mod key_path;
 mod memory;
@@ -43,6 +44,7 @@ pub use git::{
     CommitAuthor, CommitId, CommitPlan, CommitSigning, FileChange, GitAccess, GitBranch, GitEntry, GitPlan, GitTip,
     GitWritten, SigningMethod,
 };
+pub use git_login::{ClientCertificate, Concealed, GitLogin, GitProxy, GitTls, HostKeys, LoginMethod};
 pub use image::{Digest, ImageReference, InvalidDigest, InvalidImage, InvalidTag, Repository, Tag};
 pub use key_path::{InvalidKeyPath, KeyPath, KeyStep};
 pub use memory::{Mark, Memory, Remembered, Watch};

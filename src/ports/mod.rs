@@ -3,6 +3,7 @@
 //! Every adapter of a port passes the same contract test (`tests/contracts.rs`).
 
 mod git;
+mod git_login;
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use crate::model::{
 };
 
 pub use git::{Git, GitError};
+pub use git_login::GitLogins;
 
 /// The world, as one policy sees it.
 #[derive(Clone, Copy)]
