@@ -22,6 +22,7 @@ mod plan;
 mod platform;
 mod policy;
 mod problem;
+mod pull_request;
 mod reason;
 mod registries;
 mod report;
@@ -58,6 +59,10 @@ pub use policy::{
     SecretRef, SourceSelector, Target,
 };
 pub use problem::Problem;
+pub use pull_request::{
+    ForgeRepository, HeadBranch, MergeMethod, PullRequest, PullRequestChange, PullRequestDraft, PullRequestPlan,
+    PullRequestState, PullRequestStyle,
+};
 pub use reason::{Reason, Severity};
 pub use registries::{
     ApiAddress, Authority, CredentialSource, ProxyAddress, ProxyChoice, RegistriesConfiguration, RegistryEntry,

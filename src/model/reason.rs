@@ -200,6 +200,22 @@ reasons! {
     /// Git is not set up here, so nothing can be read from it or written to it.
     GitNotSetUp = Stalled,
 
+    // Pull requests.
+    /// The change waits in an open pull request.
+    PullRequestOpen = Waiting,
+    /// A person closed the pull request of this change; nothing is offered until something newer appears.
+    PullRequestClosed = Waiting,
+    /// The forge cannot be reached, or does not answer in time.
+    ForgeUnreachable = Failing,
+    /// The forge refuses the token, or shows no such repository to it.
+    ForgeDenied = Stalled,
+    /// The forge asks to wait.
+    ForgeRateLimited = Failing,
+    /// The forge refuses the pull request as it is.
+    ForgeRejected = Stalled,
+    /// The forge answers with an error of its own, or with something that cannot be read.
+    ForgeFailed = Failing,
+
     // Why a candidate won or lost.
     /// The rule's choice.
     Chosen = Fine,

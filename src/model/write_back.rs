@@ -1,5 +1,7 @@
 //! Where a policy's changes are written.
 
+use std::fmt;
+
 use super::{CommitAuthor, CommitSigning, SecretRef};
 
 /// Where a policy's changes are written.
@@ -116,5 +118,22 @@ impl GitTarget {
             Self::Files => "Files",
             Self::Application => "Application",
         }
+    }
+}
+
+impl PullRequestProvider {
+    /// Its name, for sentences.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::GitHub => "GitHub",
+            Self::GitLab => "GitLab",
+            Self::Gitea => "Gitea",
+        }
+    }
+}
+
+impl fmt::Display for PullRequestProvider {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Every adapter of a port passes the same contract test (`tests/contracts.rs`).
 
+mod forge;
 mod git;
 mod git_login;
 
@@ -17,6 +18,7 @@ use crate::model::{
     Policy, Reason, Repository, SecretRef, Tag,
 };
 
+pub use forge::{Forge, ForgeError, PullRequestWritten};
 pub use git::{Git, GitError};
 pub use git_login::GitLogins;
 
