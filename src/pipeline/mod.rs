@@ -15,6 +15,7 @@ mod kustomize;
 mod memory;
 mod place;
 mod plugin;
+pub mod pull_request;
 mod rollout;
 mod status;
 mod undone;
