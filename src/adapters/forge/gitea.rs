@@ -1,0 +1,198 @@
+//! Gitea and Forgejo: pull requests by the REST API.
+//!
+//! Shapes: <https://docs.gitea.com/api/>, and `/api/swagger` of each instance.
+
+use http::Method;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::session::Session;
+use crate::model::{MergeMethod, PullRequest, PullRequestDraft, PullRequestState};
+use crate::ports::{ForgeError, PullRequestWritten};
+
+/// Pull requests asked for at once; servers give no more.
+const PAGE: usize = 50;
+/// Lists are not filtered by head: so many pages of the newest are read.
+const MAXIMUM_PAGES: usize = 6;
+/// The colour of a label that we make: grey.
+const COLOR: &str = "#ededed";
+
+#[derive(Deserialize)]
+struct Pull {
+    number: u64,
+    html_url: String,
+    #[serde(default)]
+    body: String,
+    state: String,
+    #[serde(default)]
+    merged: bool,
+    head: Branch,
+    base: Branch,
+}
+
+#[derive(Deserialize)]
+struct Branch {
+    /// The branch's name, also when it is gone; `ref` is another then.
+    label: String,
+    #[serde(default)]
+    sha: String,
+    repo_id: i64,
+}
+
+#[derive(Deserialize)]
+struct Label {
+    id: u64,
+    name: String,
+}
+
+impl Pull {
+    /// Whether its head is a branch of the repository itself.
+    fn is_own(&self) -> bool {
+        self.head.repo_id == self.base.repo_id
+    }
+
+    fn lower(self) -> PullRequest {
+        let state = match (self.merged, self.state.as_str()) {
+            (true, _) => PullRequestState::Merged,
+            (false, "open") => PullRequestState::Open,
+            (false, _) => PullRequestState::Closed,
+        };
+        PullRequest {
+            number: self.number,
+            url: self.html_url,
+            head: self.head.label,
+            base: self.base.label,
+            body: self.body,
+            state,
+            head_commit: Some(self.head.sha).filter(|sha| !sha.is_empty()),
+        }
+    }
+}
+
+fn url(session: &Session<'_>, rest: &[&str], query: &[(&str, &str)]) -> url::Url {
+    let mut path = vec!["repos", session.address.owner(), session.address.name()];
+    path.extend(rest);
+    session.url(&path, query)
+}
+
+pub(super) async fn find(session: &Session<'_>, head: &str, base: &str) -> Result<Vec<PullRequest>, ForgeError> {
+    let mut found = list(session, "all", base).await?;
+    found.retain(|pull_request| pull_request.head == head);
+    Ok(found)
+}
+
+pub(super) async fn open_on(session: &Session<'_>, base: &str) -> Result<Vec<PullRequest>, ForgeError> {
+    list(session, "open", base).await
+}
+
+/// Servers that do not know `base_branch` give those to other branches as well.
+async fn list(session: &Session<'_>, state: &str, base: &str) -> Result<Vec<PullRequest>, ForgeError> {
+    let mut found = Vec::new();
+    for page in 1..=MAXIMUM_PAGES {
+        let (page, limit) = (page.to_string(), PAGE.to_string());
+        let query =
+            [("state", state), ("sort", "recentupdate"), ("base_branch", base), ("page", &page), ("limit", &limit)];
+        let pulls: Vec<Pull> = session.get("list the pull requests", url(session, &["pulls"], &query)).await?;
+        let last = pulls.len() < PAGE;
+        found.extend(pulls.into_iter().filter(Pull::is_own).map(Pull::lower));
+        if last {
+            break;
+        }
+    }
+    found.retain(|pull_request| pull_request.base == base);
+    found.sort_by_key(|pull_request| std::cmp::Reverse(pull_request.number));
+    Ok(found)
+}
+
+pub(super) async fn open(session: &Session<'_>, draft: &PullRequestDraft) -> Result<PullRequestWritten, ForgeError> {
+    let PullRequestDraft { head, base, title, body, labels: _, reviewers: _ } = draft;
+    let body = json!({ "head": head, "base": base, "title": title, "body": body });
+    let pull: Pull = session.open(url(session, &["pulls"], &[]), body).await?;
+    Ok(with_extras(session, pull, draft).await)
+}
+
+pub(super) async fn update(
+    session: &Session<'_>,
+    number: u64,
+    draft: &PullRequestDraft,
+) -> Result<PullRequestWritten, ForgeError> {
+    let body = json!({ "title": draft.title, "body": draft.body });
+    let url = url(session, &["pulls", &number.to_string()], &[]);
+    let pull: Pull = session.change(&format!("update pull request #{number}"), Method::PATCH, url, body).await?;
+    Ok(with_extras(session, pull, draft).await)
+}
+
+/// Adds labels and reviewers, each by a call of its own.
+async fn with_extras(session: &Session<'_>, pull: Pull, draft: &PullRequestDraft) -> PullRequestWritten {
+    let (number, mut left_undone) = (pull.number.to_string(), Vec::new());
+    if !draft.labels.is_empty() {
+        left_undone.extend(add_labels(session, &number, &draft.labels).await.err().map(|error| error.message));
+    }
+    if !draft.reviewers.is_empty() {
+        let (teams, users): (Vec<&String>, Vec<&String>) = draft.reviewers.iter().partition(|name| name.contains('/'));
+        let teams: Vec<&str> = teams.iter().filter_map(|name| name.rsplit('/').next()).collect();
+        let words = format!("ask for a review of pull request #{number}");
+        let url = url(session, &["pulls", &number, "requested_reviewers"], &[]);
+        let body = json!({ "reviewers": users, "team_reviewers": teams });
+        left_undone.extend(session.change_only(&words, Method::POST, url, body).await.err().map(|error| error.message));
+    }
+    PullRequestWritten { pull_request: pull.lower(), left_undone }
+}
+
+/// Labels go by their ids. One that neither the repository nor its organisation has is made, as other forges do.
+async fn add_labels(session: &Session<'_>, number: &str, names: &[String]) -> Result<(), ForgeError> {
+    let words = format!("label pull request #{number}");
+    let limit = [("limit", "50")];
+    let mut known: Vec<Label> = session.get(&words, url(session, &["labels"], &limit)).await?;
+    let owner = session.address.owner();
+    let shared: Option<Vec<Label>> =
+        session.get_if_there(&words, session.url(&["orgs", owner, "labels"], &limit)).await?;
+    known.extend(shared.unwrap_or_default());
+    let mut ids = Vec::new();
+    for name in names {
+        let id = known.iter().find(|label| label.name == *name).map(|label| label.id);
+        if let Some(id) = id {
+            ids.push(id);
+            continue;
+        }
+        let (body, labels) = (json!({ "name": name, "color": COLOR }), url(session, &["labels"], &[]));
+        ids.push(session.change::<Label>(&words, Method::POST, labels, body).await?.id);
+    }
+    session
+        .change_only(&words, Method::POST, url(session, &["issues", number, "labels"], &[]), json!({ "labels": ids }))
+        .await
+}
+
+pub(super) async fn set_body(session: &Session<'_>, number: u64, body: &str) -> Result<(), ForgeError> {
+    let url = url(session, &["pulls", &number.to_string()], &[]);
+    session.change_only(&format!("update pull request #{number}"), Method::PATCH, url, json!({ "body": body })).await
+}
+
+pub(super) async fn close(session: &Session<'_>, number: u64, body: &str, comment: &str) -> Result<(), ForgeError> {
+    let (words, name) = (format!("close pull request #{number}"), number.to_string());
+    let close = json!({ "state": "closed", "body": body });
+    session.change_only(&words, Method::PATCH, url(session, &["pulls", &name], &[]), close).await?;
+    let words = format!("comment on pull request #{number}");
+    let comments = url(session, &["issues", &name, "comments"], &[]);
+    session.change_only(&words, Method::POST, comments, json!({ "body": comment })).await
+}
+
+/// Gitea merges at once where nothing is missing.
+pub(super) async fn merge_when_ready(
+    session: &Session<'_>,
+    pull_request: &PullRequest,
+    method: MergeMethod,
+) -> Result<(), ForgeError> {
+    let number = pull_request.number.to_string();
+    let style = match method {
+        MergeMethod::Merge => "merge",
+        MergeMethod::Squash => "squash",
+        MergeMethod::Rebase => "rebase",
+    };
+    let mut body = json!({ "Do": style, "merge_when_checks_succeed": true });
+    if let Some(sha) = &pull_request.head_commit {
+        body["head_commit_id"] = json!(sha);
+    }
+    let words = format!("have pull request #{number} merged");
+    session.change_only(&words, Method::POST, url(session, &["pulls", &number, "merge"], &[]), body).await
+}

@@ -1,0 +1,14 @@
+//! Forges: one contract for all, on stand-ins that keep state and answer in the documented shapes; and the life of a pull request on each.
+
+#[path = "../support/mod.rs"]
+#[allow(dead_code, reason = "shared with tests that need the rest")]
+mod support;
+
+mod contract;
+mod decide;
+mod faults;
+mod gitea;
+mod github;
+mod gitlab;
+mod site;
+mod story;
