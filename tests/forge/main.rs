@@ -4,6 +4,7 @@
 #[allow(dead_code, reason = "shared with tests that need the rest")]
 mod support;
 
+mod commit;
 mod contract;
 mod decide;
 mod faults;

@@ -10,6 +10,7 @@
 mod address;
 mod gitea;
 mod github;
+mod github_commit;
 mod gitlab;
 mod http;
 mod pause;
@@ -19,6 +20,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+
+pub use github_commit::{CommitBranch, GitHubCommit};
 
 use crate::model::{ForgeRepository, MergeMethod, PullRequest, PullRequestDraft, PullRequestProvider};
 use crate::ports::{Clock, Forge, ForgeError, GitLogins, PullRequestWritten};
