@@ -44,14 +44,19 @@ tools: ## Builds the servers that the e2e tests need, once; minutes on a new mac
 
 .PHONY: crds
 crds: ## Writes crds/ and the chart's copy anew from the Rust types
-	@mkdir -p crds charts/fairlead/crds
+	@mkdir -p crds charts/fairlead/files/crds
 	@cargo run --quiet --bin fairlead -- crd > crds/.$(CRD)
 	@mv crds/.$(CRD) crds/$(CRD)
-	@cp crds/$(CRD) charts/fairlead/crds/$(CRD)
+	@cp crds/$(CRD) charts/fairlead/files/crds/$(CRD)
 
 .PHONY: generated
-generated: ## Writes every generated file anew: crds, the chart's copy, the lists in docs/reference
+generated: ## Writes every generated file anew: crds, the chart's copy and list of values, the lists in docs/reference
 	@FAIRLEAD_UPDATE_GENERATED=1 cargo test --quiet --workspace --test generated
+	@FAIRLEAD_UPDATE_GENERATED=1 cargo test --quiet --workspace --test chart_rendered the_readme_lists_every_value
+
+.PHONY: chart-snapshots
+chart-snapshots: ## Renders the chart for each set of values in its ci/ anew; needs helm, which `make tools` builds
+	@FAIRLEAD_UPDATE_GENERATED=1 cargo test --quiet --workspace --test scenarios sets_of_values_render_as_before
 
 .PHONY: fuzz
 fuzz: ## Fuzzes each target for a minute; needs the nightly toolchain

@@ -9,24 +9,26 @@ use std::path::Path;
 #[test]
 fn the_charts_definitions_are_those_of_the_project() {
     let ours = files("crds");
-    let charts = files("charts/fairlead/crds");
-    assert!(ours == charts, "crds/ and charts/fairlead/crds/ differ: run `make crds`");
+    let charts = files("charts/fairlead/files/crds");
+    assert!(ours == charts, "crds/ and charts/fairlead/files/crds/ differ: run `make crds`");
 }
 
 #[test]
-fn roles_take_their_rules_from_the_one_file() {
-    let template = read("charts/fairlead/templates/rbac.yaml");
-    assert!(template.contains(r#".Files.Get "files/rules.yaml""#));
-    assert!(template.contains(r#".Files.Get "files/rules-webhook.yaml""#));
-    assert!(!template.contains("verbs:"), "rules belong into charts/fairlead/files/rules.yaml");
-}
-
-#[test]
-fn no_rule_is_a_wildcard() {
-    let files = ["charts/fairlead/files/rules.yaml", "charts/fairlead/files/rules-webhook.yaml"];
-    let rules = files.map(read).join("\n");
-    let code: Vec<&str> = rules.lines().filter(|line| !line.trim_start().starts_with('#')).collect();
-    assert!(!code.join("\n").contains('*'), "{rules}");
+fn rules_stand_in_files_of_their_own_and_none_is_a_wildcard() {
+    let template = template("rbac");
+    assert!(!template.contains("verbs:"), "rules belong into charts/fairlead/files/rules*.yaml");
+    let rules: Vec<String> =
+        files("charts/fairlead/files").into_keys().filter(|name| name.starts_with("rules")).collect();
+    assert_eq!(rules.len(), 4);
+    for name in rules {
+        assert!(template.contains(&format!(r#".Files.Get "files/{name}""#)), "{name}");
+        let text = read(&format!("charts/fairlead/files/{name}"));
+        let code: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with('#')).collect();
+        assert!(!code.join("\n").contains('*'), "{text}");
+        for (above, _) in text.lines().zip(text.lines().skip(1)).filter(|(_, line)| line.starts_with("- apiGroups")) {
+            assert!(above.starts_with("# "), "a rule of {name} has no reason");
+        }
+    }
 }
 
 #[test]
@@ -114,5 +116,6 @@ fn files(folder: &str) -> BTreeMap<String, String> {
     let entries =
         fs::read_dir(path).expect("a folder can be read").map(|entry| entry.expect("an entry can be read").path());
     let name = |path: &Path| path.file_name().expect("a file has a name").to_string_lossy().into_owned();
-    entries.map(|path| (name(&path), fs::read_to_string(&path).expect("a definition is text"))).collect()
+    let texts = entries.filter(|path| path.is_file());
+    texts.map(|path| (name(&path), fs::read_to_string(&path).expect("a definition is text"))).collect()
 }

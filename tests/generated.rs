@@ -28,7 +28,7 @@ fn check(file: &str, expected: &str) {
 fn the_definition_is_what_the_types_say() {
     let definition = api::definition().unwrap();
     check("crds/fairlead.dev_imageupdatepolicies.yaml", &definition);
-    check("charts/fairlead/crds/fairlead.dev_imageupdatepolicies.yaml", &definition);
+    check("charts/fairlead/files/crds/fairlead.dev_imageupdatepolicies.yaml", &definition);
 }
 
 #[test]
