@@ -24,6 +24,15 @@ pub(crate) struct Settings {
     pub(crate) listen: String,
     pub(crate) webhooks: Option<Webhooks>,
     pub(crate) configured: Configured,
+    /// Arguments and variables in place of the harness's own.
+    pub(crate) command: Option<CommandLine>,
+}
+
+/// What a Deployment says of how it is started.
+#[derive(Debug, Clone)]
+pub(crate) struct CommandLine {
+    pub(crate) arguments: Vec<String>,
+    pub(crate) environment: Vec<(String, String)>,
 }
 
 /// What an administrator sets beside.
@@ -53,6 +62,7 @@ impl Settings {
             listen: free_address(),
             webhooks: None,
             configured: Configured::default(),
+            command: None,
         }
     }
 
@@ -75,6 +85,16 @@ impl Settings {
 
     fn start(&self) -> Process {
         let mut command = Command::new(binary());
+        if let Some(CommandLine { arguments, environment }) = &self.command {
+            command.args(arguments).envs(environment.iter().map(|(name, value)| (name, value)));
+        } else {
+            self.describe(&mut command);
+        }
+        command.env("KUBECONFIG", &self.kubeconfig).env("NO_COLOR", "1").env_remove("KUBERNETES_SERVICE_HOST");
+        Process::start(&format!("fairlead-{}", self.namespace), command)
+    }
+
+    fn describe(&self, command: &mut Command) {
         command.args(["run", "--log-format", "text", "--listen", &self.listen, "--watch-namespace", &self.namespace]);
         for address in &self.plain_http {
             command.args(["--plain-http", address]);
@@ -86,20 +106,21 @@ impl Settings {
             command.args(["--webhook-listen", &webhooks.listen, "--webhook-secrets"]).arg(&webhooks.secrets);
         }
         command
-            .env("KUBECONFIG", &self.kubeconfig)
             .env("FAIRLEAD_LOG", env::var("FAIRLEAD_LOG").unwrap_or_else(|_| "info,fairlead=debug".to_owned()))
-            .env("NO_COLOR", "1")
-            .envs(self.configured.environment.iter().map(|(name, value)| (name, value)))
-            .env_remove("KUBERNETES_SERVICE_HOST");
-        Process::start(&format!("fairlead-{}", self.namespace), command)
+            .envs(self.configured.environment.iter().map(|(name, value)| (name, value)));
     }
 }
 
 impl Fairlead {
     pub(crate) async fn start(settings: Settings) -> Self {
-        let mut fairlead = Self { process: settings.start(), settings };
+        let mut fairlead = Self::launch(settings);
         fairlead.wait_until_ready().await;
         fairlead
+    }
+
+    /// Starts it, and does not wait until it is ready.
+    pub(crate) fn launch(settings: Settings) -> Self {
+        Self { process: settings.start(), settings }
     }
 
     /// Kills it without a warning, if it still runs.

@@ -6,6 +6,8 @@
 //!  Scene ────────┴── a namespace, a repository prefix, a ServiceAccount      once a test
 //!    ├── Fairlead      the binary, with that ServiceAccount's rights
 //!    ├── FaultProxy    a registry that can be made to misbehave
+//!    ├── Helm          the chart, rendered or installed
+//!    ├── Deployed      the binary as an installed Deployment would run it
 //!    └── writes()      what the ServiceAccount wrote, from the API server's audit log
 //! ```
 //!
@@ -21,9 +23,11 @@
 
 pub mod audit;
 mod certificates;
+pub mod deployed;
 pub mod eventually;
 pub mod fairlead;
 pub mod guarded;
+pub mod helm;
 pub mod images;
 mod kinds;
 mod process;
@@ -35,9 +39,11 @@ pub mod token_service;
 pub mod tools;
 
 pub use audit::AuditEntry;
+pub use deployed::Deployed;
 pub use eventually::{Deadline, eventually};
 pub use fairlead::{Configured, Fairlead};
 pub use guarded::Guarded;
+pub use helm::Helm;
 pub use images::Image;
 pub use proxy::{Fault, FaultProxy};
 pub use registry::{Login, Registry};

@@ -1,6 +1,6 @@
 //! What one test has for itself: a namespace, a repository prefix, a ServiceAccount with the chart's rights.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -33,7 +33,9 @@ pub struct Scene {
     pub client: Client,
     /// A client with Fairlead's rights.
     pub fairlead_client: Client,
-    kubeconfig: std::path::PathBuf,
+    /// The kubeconfig of somebody who may do everything.
+    pub administrator: PathBuf,
+    kubeconfig: PathBuf,
     servers: &'static Servers,
 }
 
@@ -57,14 +59,31 @@ impl Scene {
         let access = |who: &str, token: &str| {
             kubeconfig(&format!("{name}-{who}"), &servers.api_server, &servers.authority, token)
         };
-        let client = connect(&access("administrator", ADMINISTRATOR_TOKEN)).await;
+        let administrator = access("administrator", ADMINISTRATOR_TOKEN);
+        let client = connect(&administrator).await;
         let namespace = name.to_owned();
         let object = json!({"metadata": {"name": namespace}});
         create::<Namespace>(&Api::all(client.clone()), object).await;
         let token = service_account(&client, &namespace).await;
         let kubeconfig = access("fairlead", &token);
         let fairlead_client = connect(&kubeconfig).await;
-        Self { namespace, client, fairlead_client, kubeconfig, servers }
+        Self { namespace, client, fairlead_client, administrator, kubeconfig, servers }
+    }
+
+    /// A kubeconfig with the token of a ServiceAccount, and a client with it.
+    pub async fn access_of(&self, namespace: &str, account: &str) -> (PathBuf, Client) {
+        let token = token_of(&self.client, namespace, account).await;
+        let name = format!("{namespace}-{account}");
+        let path = kubeconfig(&name, &self.servers.api_server, &self.servers.authority, &token);
+        let client = connect(&path).await;
+        (path, client)
+    }
+
+    /// A second namespace of this scene, `<namespace>-<name>`.
+    pub async fn another_namespace(&self, name: &str) -> String {
+        let namespace = format!("{}-{name}", self.namespace);
+        create::<Namespace>(&Api::all(self.client.clone()), json!({"metadata": {"name": namespace}})).await;
+        namespace
     }
 
     /// The registry that lets everybody in.
@@ -402,8 +421,14 @@ async fn service_account(client: &Client, namespace: &str) -> String {
         "subjects": [{"kind": "ServiceAccount", "name": "fairlead", "namespace": namespace}],
     });
     create(&Api::<RoleBinding>::namespaced(client.clone(), namespace), binding).await;
+    token_of(client, namespace, "fairlead").await
+}
+
+/// A token of a ServiceAccount, as its Pods get one.
+async fn token_of(client: &Client, namespace: &str, account: &str) -> String {
+    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
     let request = TokenRequest { spec: TokenRequestSpec::default(), ..TokenRequest::default() };
-    let answer = accounts.create_token_request("fairlead", &PostParams::default(), &request).await;
+    let answer = accounts.create_token_request(account, &PostParams::default(), &request).await;
     answer.expect("a token can be asked for").status.expect("a token request is answered").token
 }
 

@@ -16,6 +16,8 @@ pub struct Tools {
     pub kube_apiserver: PathBuf,
     /// The CNCF distribution registry.
     pub registry: PathBuf,
+    /// Helm.
+    pub helm: PathBuf,
 }
 
 /// One server: where it is looked for, and how it is built.
@@ -63,6 +65,20 @@ const REGISTRY: Recipe = Recipe {
     in_assets: false,
 };
 
+/// Unstamped, it takes itself for another version, and the oldest Kubernetes for the one to render for.
+const HELM_LDFLAGS: &str = "-s -w \
+    -X helm.sh/helm/v3/internal/version.version=v3.22.0 -X helm.sh/helm/v3/internal/version.gitTreeState=clean \
+    -X helm.sh/helm/v3/pkg/lint/rules.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/lint/rules.k8sVersionMinor=36 \
+    -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=36";
+const HELM: Recipe = Recipe {
+    name: "helm",
+    variable: "FAIRLEAD_E2E_HELM",
+    module: "helm",
+    package: "helm.sh/helm/v3/cmd/helm",
+    ldflags: HELM_LDFLAGS,
+    in_assets: false,
+};
+
 /// How Go is called; part of the key of the cache.
 const BUILD_FLAGS: [&str; 4] = ["-p", "2", "-trimpath", "-mod=readonly"];
 const GOFLAGS: &str = "-buildvcs=false";
@@ -73,7 +89,12 @@ impl Tools {
     /// # Errors
     /// A sentence that says what is missing and what to do.
     pub fn find(tell: &dyn Fn(&str)) -> Result<Self, String> {
-        Ok(Self { etcd: ETCD.find(tell)?, kube_apiserver: KUBE_APISERVER.find(tell)?, registry: REGISTRY.find(tell)? })
+        Ok(Self {
+            etcd: ETCD.find(tell)?,
+            kube_apiserver: KUBE_APISERVER.find(tell)?,
+            registry: REGISTRY.find(tell)?,
+            helm: HELM.find(tell)?,
+        })
     }
 }
 

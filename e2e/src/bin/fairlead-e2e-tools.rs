@@ -10,7 +10,7 @@ fn main() -> ExitCode {
     };
     match fairlead_e2e::tools::Tools::find(&tell) {
         Ok(tools) => {
-            for path in [tools.etcd, tools.kube_apiserver, tools.registry] {
+            for path in [tools.etcd, tools.kube_apiserver, tools.registry, tools.helm] {
                 tell(&format!("{}", path.display()));
             }
             ExitCode::SUCCESS

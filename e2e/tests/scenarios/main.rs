@@ -10,6 +10,8 @@
 )]
 
 mod bad_input;
+mod chart;
+mod chart_installed;
 mod faults;
 mod harness;
 mod owners;
