@@ -42,6 +42,10 @@ e2e: ## Runs the e2e tests on a real API server and real registries
 tools: ## Builds the servers that the e2e tests need, once; minutes on a new machine
 	@bash .ci/test tools
 
+.PHONY: image
+image: ## Makes the container image of a release without a daemon, target/image, and tests it; minutes
+	@bash .ci/test image
+
 .PHONY: crds
 crds: ## Writes crds/ and the chart's copy anew from the Rust types
 	@mkdir -p crds charts/fairlead/files/crds

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
-const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
+pub(crate) const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 
 /// An image to push.
 #[derive(Debug, Clone)]
@@ -106,7 +106,7 @@ impl Part {
         }
         config["config"] = json!({"Labels": {"e2e": self.label}});
         config["rootfs"] = json!({"type": "layers", "diff_ids": [layer.digest()]});
-        Document::of(CONFIG, &config)
+        config_document(&config)
     }
 
     fn entry(&self, manifest: &Document) -> Value {
@@ -126,19 +126,24 @@ impl Document {
         format!("sha256:{}", hex(&Sha256::digest(&self.bytes)))
     }
 
-    fn descriptor(&self) -> Value {
+    pub(crate) fn descriptor(&self) -> Value {
         json!({"mediaType": self.media_type, "digest": self.digest(), "size": self.bytes.len()})
     }
 }
 
-fn manifest(config: &Document, layer: &Document) -> Document {
+/// The config of an image.
+pub(crate) fn config_document(config: &Value) -> Document {
+    Document::of(CONFIG, config)
+}
+
+pub(crate) fn manifest(config: &Document, layer: &Document) -> Document {
     let value = json!({
         "schemaVersion": 2, "mediaType": MANIFEST, "config": config.descriptor(), "layers": [layer.descriptor()],
     });
     Document::of(MANIFEST, &value)
 }
 
-fn index(entries: &[Value]) -> Document {
+pub(crate) fn index(entries: &[Value]) -> Document {
     Document::of(INDEX, &json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}))
 }
 

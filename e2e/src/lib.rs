@@ -21,6 +21,7 @@
     reason = "the harness is part of the world, and what it cannot do fails the test at once"
 )]
 
+pub mod assemble;
 pub mod audit;
 mod certificates;
 pub mod deployed;
@@ -38,6 +39,7 @@ mod servers;
 pub mod token_service;
 pub mod tools;
 
+pub use assemble::Assembly;
 pub use audit::AuditEntry;
 pub use deployed::Deployed;
 pub use eventually::{Deadline, eventually};

@@ -2,7 +2,7 @@
 
 use reqwest::{Method, RequestBuilder, StatusCode};
 
-use crate::images::{Document, Image};
+use crate::images::{Document, Documents, Image};
 use crate::servers::http_client;
 
 /// A name and a password.
@@ -26,8 +26,12 @@ pub struct Registry {
 impl Registry {
     /// Pushes `image` as `repository:tag` and returns its digest.
     pub async fn push(&self, repository: &str, tag: &str, image: &Image) -> String {
+        self.push_documents(repository, tag, &image.documents()).await
+    }
+
+    /// Pushes all that an image is made of, and returns its digest.
+    pub async fn push_documents(&self, repository: &str, tag: &str, documents: &Documents) -> String {
         let client = http_client(None);
-        let documents = image.documents();
         for blob in &documents.blobs {
             self.push_blob(&client, repository, blob).await;
         }
@@ -44,6 +48,13 @@ impl Registry {
             let built = format!("2026-01-{day:02}T00:00:00Z");
             self.push(repository, tag, &Image::new(tag).built(&built)).await;
         }
+    }
+
+    /// A manifest or a blob, by `manifests/<tag or digest>` or `blobs/<digest>`.
+    pub async fn read(&self, repository: &str, what: &str) -> Vec<u8> {
+        let request = self.login(http_client(None).get(self.url(&format!("/v2/{repository}/{what}"))));
+        let request = request.header("accept", "application/vnd.oci.image.manifest.v1+json, application/octet-stream");
+        sent(request, StatusCode::OK).await.bytes().await.expect("the registry sends all of it").to_vec()
     }
 
     /// The tags that the registry lists.

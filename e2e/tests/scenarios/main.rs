@@ -14,6 +14,7 @@ mod chart;
 mod chart_installed;
 mod faults;
 mod harness;
+mod image;
 mod owners;
 mod people;
 mod policy;
