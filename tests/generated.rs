@@ -47,3 +47,8 @@ fn the_list_of_reasons_is_complete() {
     }
     check("docs/reference/reasons.md", &page);
 }
+
+#[test]
+fn the_page_about_annotations_is_the_table() {
+    check("docs/reference/annotations.md", &api::annotations::page());
+}

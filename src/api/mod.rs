@@ -2,6 +2,7 @@
 //!
 //! These types mirror YAML; they carry schema, defaults and admission rules, and no meaning. `lower` gives them meaning.
 
+pub mod annotations;
 pub mod application;
 pub mod application_set;
 pub mod policy;

@@ -23,6 +23,15 @@ pub fn strategy(text: &str) -> Option<Strategy> {
         .or_else(|| STRATEGIES.iter().find(|(word, _)| word.eq_ignore_ascii_case(text)).map(|(_, strategy)| *strategy))
 }
 
+/// Today's name of a strategy, where the text is an older one.
+pub(super) fn todays_name(text: &str) -> Option<&'static str> {
+    match text.trim() {
+        text if text.eq_ignore_ascii_case("latest") => Some("newest-build"),
+        text if text.eq_ignore_ascii_case("name") => Some("alphabetical"),
+        _ => None,
+    }
+}
+
 /// What the text of an `allow-tags` annotation means in a policy, and a note if it is not in its exact form.
 ///
 /// `any`, `regexp:EXPRESSION`, or a bare regular expression. Without a place; the caller knows it.

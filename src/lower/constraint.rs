@@ -46,7 +46,8 @@ pub(super) fn constraint(
 pub(super) fn ignore(strategy: Strategy, text: &str) -> Result<Ignore, Problem> {
     let range = text.starts_with(['~', '^', '>', '<', '=', '!']);
     if range && strategy != Strategy::SemVer {
-        let message = format!("`{text}` is a range of versions, which strategy {strategy} does not read in ignoreTags");
+        let message =
+            format!("`{text}` is a range of versions, which strategy {strategy} does not read among tags to ignore");
         return Err(Problem::new(Reason::InvalidPattern, message).hint("write globs, for example `2.*`"));
     }
     if TagGlob::is_pattern(text) && !range || strategy != Strategy::SemVer {
@@ -118,6 +119,5 @@ fn wrong(error: &InvalidConstraint, hint: &str) -> Problem {
 const VERSIONS_HINT: &str = "write a range such as `~1.2`, `^1`, `>=1.2 <2.0` or `1.2 - 1.4`";
 const CALENDAR_HINT: &str = "write bounds such as `2024`, `>=2024.01 <2025` or `2024.01 - 2024.06`";
 const NUMBERS_HINT: &str = "write bounds such as `>=100 <200`";
-const OTHER_ORDER_HINT: &str =
-    "a constraint here is a range of semantic versions such as `~1.2`; to pick tags by their text, use allowTags";
+const OTHER_ORDER_HINT: &str = "a constraint here is a range of semantic versions such as `~1.2`; to pick tags by their text, say which are allowed";
 const IGNORE_HINT: &str = "write a glob such as `*-rc*`, a version such as `1.0`, or a range such as `>=2.0`";

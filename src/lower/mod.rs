@@ -3,6 +3,7 @@
 //! A part that cannot be understood is left out and named; no default is put in its stead.
 
 pub mod annotation;
+pub mod annotations;
 mod application;
 mod application_set;
 mod constraint;
@@ -17,6 +18,7 @@ pub mod push_event;
 mod registries;
 mod rule;
 mod schedule;
+mod upstream;
 pub mod webhook_authenticity;
 
 pub use application::application;

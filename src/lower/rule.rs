@@ -20,7 +20,7 @@ pub enum Dialect {
 }
 
 /// A text, and where the user wrote it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Placed<T> {
     pub value: T,
     pub place: String,
@@ -198,7 +198,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn unknown_strategy(text: &str, dialect: Dialect) -> Problem {
+/// The problem of a word for no strategy.
+pub(super) fn unknown_strategy(text: &str, dialect: Dialect) -> Problem {
     let problem = Problem::new(Reason::InvalidStrategy, format!("there is no strategy `{text}`"));
     let words: Vec<&str> = match dialect {
         Dialect::Policy => Strategy::ALL.iter().map(|strategy| strategy.as_str()).collect(),
@@ -211,7 +212,8 @@ fn unknown_strategy(text: &str, dialect: Dialect) -> Problem {
     }
 }
 
-fn allow(tags: &AllowTags, place: &str, dialect: Dialect) -> Result<Allow, Problem> {
+/// Which tags are looked at, or why that cannot be said.
+pub(super) fn allow(tags: &AllowTags, place: &str, dialect: Dialect) -> Result<Allow, Problem> {
     let AllowTags { any, regex, extract } = tags;
     let wrong = |error: InvalidPattern, field: &str, hint: &str| {
         // An annotation has no fields of its own below `allow-tags`.

@@ -108,6 +108,12 @@ reasons! {
     NotSupportedYet = Stalled,
     /// A text is read as one of its two possible meanings; the exact form says which.
     AmbiguousText = Fine,
+    /// A text of argocd-image-updater, in an annotation or a resource of its own, is none that may stand there.
+    InvalidSetting = Stalled,
+    /// Nothing reads a setting: its key is unknown, no image has its alias, or another one takes its place.
+    UnreadSetting = Fine,
+    /// An older name or form is understood; the message tells today's.
+    OldSpelling = Fine,
 
     // Applications.
     /// No Application matches the policy.

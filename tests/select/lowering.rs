@@ -223,7 +223,7 @@ fn messages_about_constraints_mark_the_wrong_part() {
         "#);
     insta::assert_snapshot!(policy("NewestBuild; constraint=latest"), @r#"
         unusable
-        InvalidConstraint: spec.images[0].constraint: cannot read the constraint `latest`: `latest` at character 1 is not a version; a constraint here is a range of semantic versions such as `~1.2`; to pick tags by their text, use allowTags
+        InvalidConstraint: spec.images[0].constraint: cannot read the constraint `latest`: `latest` at character 1 is not a version; a constraint here is a range of semantic versions such as `~1.2`; to pick tags by their text, say which are allowed
         "#);
     insta::assert_snapshot!(policy("Digest"), @r#"
         unusable
@@ -251,7 +251,7 @@ fn messages_about_constraints_mark_the_wrong_part() {
         "#);
     insta::assert_snapshot!(annotation("newest-build; constraint=~x.y"), @r#"
         unusable
-        InvalidConstraint: spec.images[0].constraint: cannot read the constraint `~x.y`: `x.y` at character 2 is not a version; a constraint here is a range of semantic versions such as `~1.2`; to pick tags by their text, use allowTags
+        InvalidConstraint: spec.images[0].constraint: cannot read the constraint `~x.y`: `x.y` at character 2 is not a version; a constraint here is a range of semantic versions such as `~1.2`; to pick tags by their text, say which are allowed
         "#);
 }
 
@@ -289,7 +289,7 @@ fn messages_about_patterns_platforms_and_ages_say_what_to_write() {
         "#);
     insta::assert_snapshot!(policy("NewestBuild; ignore=>=2"), @r#"
         unusable
-        InvalidPattern: spec.images[0].ignoreTags[0]: `>=2` is a range of versions, which strategy NewestBuild does not read in ignoreTags; write globs, for example `2.*`
+        InvalidPattern: spec.images[0].ignoreTags[0]: `>=2` is a range of versions, which strategy NewestBuild does not read among tags to ignore; write globs, for example `2.*`
         "#);
     insta::assert_snapshot!(policy("for=linux"), @r#"
         unusable
