@@ -5,6 +5,7 @@
 pub mod annotations;
 pub mod application;
 pub mod application_set;
+pub mod image_updater;
 pub mod policy;
 pub mod status;
 pub mod target;
@@ -15,6 +16,7 @@ pub use application::{
     OperationState, PluginBlock, PluginVariable, Source, SourceHydrator, Summary, SyncPolicy, Word,
 };
 pub use application_set::{ApplicationSet, ApplicationSetSpec, ApplicationSetSyncPolicy, IgnoreApplicationDifferences};
+pub use image_updater::ImageUpdater;
 pub use policy::{
     AllowTags, ApplicationSelector, CosignKey, CosignVerification, DaySpec, ImageSpec, ImageUpdatePolicy,
     ImageUpdatePolicySpec, PinSpec, PullSecretReference, RuleSpec, ScheduleSpec, ScheduleWindowSpec,

@@ -12,6 +12,7 @@ pub mod docker_config;
 mod duration;
 pub mod git_template;
 pub mod git_write_back;
+pub mod image_updater;
 mod nearest;
 mod policy;
 pub mod push_event;

@@ -147,7 +147,8 @@ fn matcher(entry: &ApplicationSelector, place: &str, problems: &mut Problems) ->
     }
 }
 
-fn labels(selector: &LabelSelectorText, place: &str) -> Result<LabelSelector, Problem> {
+/// What a label selector means.
+pub(super) fn labels(selector: &LabelSelectorText, place: &str) -> Result<LabelSelector, Problem> {
     let equal = selector.match_labels.iter().flatten();
     let mut requirements: Vec<Requirement> =
         equal.map(|(key, value)| Requirement::In(key.clone(), vec![value.clone()])).collect();

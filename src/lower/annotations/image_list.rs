@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::lower::upstream::{Findings, Identifier, Text, identifier, is_version};
+use crate::lower::upstream::{Findings, Identifier, Text, identifier, is_alias, is_version};
 use crate::model::{Problem, Reason};
 
 /// One image of the list.
@@ -109,11 +109,4 @@ fn entry(part: &str, list: &Text, findings: &mut Findings) -> Result<Entry, Prob
 
 fn note(list: &Text, message: String, hint: String) -> Problem {
     Problem::new(Reason::AmbiguousText, message).at(&list.place).hint(hint)
-}
-
-/// What a policy takes for an alias.
-fn is_alias(text: &str) -> bool {
-    text.len() <= 63
-        && text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
 }

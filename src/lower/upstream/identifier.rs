@@ -45,6 +45,13 @@ pub(in crate::lower) fn is_version(text: &str) -> bool {
     PartialVersion::parse(text).is_some_and(|version| version.is_limited())
 }
 
+/// What a policy takes for an alias.
+pub(in crate::lower) fn is_alias(text: &str) -> bool {
+    text.len() <= 63
+        && text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

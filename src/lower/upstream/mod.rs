@@ -8,9 +8,9 @@ mod settings;
 mod target;
 mod write_back;
 
-pub(super) use identifier::{Identifier, identifier, is_version};
+pub(super) use identifier::{Identifier, identifier, is_alias, is_version};
 pub(super) use settings::{Rules, Settings, rules};
-pub(super) use target::{helm, kustomize};
+pub(super) use target::{helm, kustomize, plugin};
 pub(super) use write_back::WriteBack;
 
 use super::rule::Placed;

@@ -25,6 +25,22 @@ pub(in crate::lower) struct Settings {
     pub platforms: Option<Vec<Text>>,
 }
 
+impl Settings {
+    /// These settings, with what they leave out taken from `base`.
+    #[must_use]
+    pub fn over(self, base: &Self) -> Self {
+        let base = base.clone();
+        Self {
+            strategy: self.strategy.or(base.strategy),
+            force_update: self.force_update.or(base.force_update),
+            allow_tags: self.allow_tags.or(base.allow_tags),
+            ignore_tags: self.ignore_tags.or(base.ignore_tags),
+            pull_secret: self.pull_secret.or(base.pull_secret),
+            platforms: self.platforms.or(base.platforms),
+        }
+    }
+}
+
 /// The rule of one image, in two parts.
 #[derive(Debug, Default)]
 pub(in crate::lower) struct Rules {

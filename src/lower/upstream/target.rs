@@ -1,7 +1,7 @@
 //! Where a version is written.
 
 use super::{Findings, Text, within};
-use crate::api::{HelmTargetSpec, KustomizeTargetSpec};
+use crate::api::{HelmTargetSpec, KustomizeTargetSpec, PluginTargetSpec};
 use crate::lower::upstream::identifier;
 use crate::model::{Problem, Reason};
 
@@ -27,6 +27,36 @@ pub(in crate::lower) fn helm(
     }
     let value = |text: Option<&Text>| text.map(|text| text.value.clone());
     Some(HelmTargetSpec { name: value(name), tag: value(tag), ..HelmTargetSpec::default() })
+}
+
+/// Variables of a plugin. A `spec` wins over the others.
+pub(in crate::lower) fn plugin(
+    name: Option<&Text>,
+    tag: Option<&Text>,
+    spec: Option<&Text>,
+    place: &str,
+    findings: &mut Findings,
+) -> Option<PluginTargetSpec> {
+    [name, tag, spec].into_iter().flatten().try_for_each(|text| short(text, findings))?;
+    let refused = match (name, tag, spec) {
+        (_, _, Some(spec)) => {
+            beside(spec, [name, tag], findings);
+            return Some(PluginTargetSpec { spec: Some(spec.value.clone()), ..PluginTargetSpec::default() });
+        }
+        (Some(name), Some(tag), None) if name.value == tag.value => {
+            one_key(format!("name and tag are one variable, `{}`", name.value), name)
+        }
+        (Some(name), Some(tag), None) => {
+            let (name, tag) = (Some(name.value.clone()), Some(tag.value.clone()));
+            return Some(PluginTargetSpec { name, tag, spec: None });
+        }
+        _ => {
+            let problem = Problem::new(Reason::InvalidTarget, "a plugin needs a variable for the tag").at(place);
+            problem.hint("give either spec, or name and tag")
+        }
+    };
+    findings.refuse(refused);
+    None
 }
 
 /// The image's name in the manifests.

@@ -5,6 +5,7 @@ use crate::api::{
     GitCredentials, GitTarget, GitWriteBack, PullRequestSettings, PullSecretReference, WriteBackMethod, WriteBackSpec,
 };
 use crate::lower::git_write_back::write_back;
+use crate::lower::rule::Placed;
 use crate::model::{Problem, Reason};
 
 /// The texts about writing back; none of them is empty.
@@ -19,7 +20,7 @@ pub(in crate::lower) struct WriteBack {
     /// The repository.
     pub repository: Option<Text>,
     /// How pull requests look, if they are wanted.
-    pub pull_request: Option<PullRequestSettings>,
+    pub pull_request: Option<Placed<PullRequestSettings>>,
 }
 
 /// Whose credentials a method names.
@@ -29,6 +30,19 @@ enum Credentials {
 }
 
 impl WriteBack {
+    /// These texts, with what they leave out taken from `base`.
+    #[must_use]
+    pub fn over(self, base: &Self) -> Self {
+        let base = base.clone();
+        Self {
+            method: self.method.or(base.method),
+            target: self.target.or(base.target),
+            branch: self.branch.or(base.branch),
+            repository: self.repository.or(base.repository),
+            pull_request: self.pull_request.or(base.pull_request),
+        }
+    }
+
     /// What the texts mean; `Some(None)`: into the Application. `None` when they cannot be read: then nothing may be written.
     #[expect(clippy::option_option, reason = "wrong and absent are different answers")]
     pub fn read(&self, namespace: &str, findings: &mut Findings) -> Option<Option<WriteBackSpec>> {
@@ -41,7 +55,7 @@ impl WriteBack {
         };
         let mut settings = GitWriteBack {
             repository: self.repository.as_ref().map(|text| text.value.clone()),
-            pull_request: self.pull_request.clone(),
+            pull_request: self.pull_request.as_ref().map(|request| request.value.clone()),
             ..GitWriteBack::default()
         };
         match credentials {
@@ -72,7 +86,10 @@ impl WriteBack {
             "path" | "target" | "create" => self.target.as_ref(),
             _ => self.method.as_ref(),
         };
-        let text = text.or(self.method.as_ref()).map(|text| text.place.clone());
+        let request =
+            self.pull_request.as_ref().filter(|_| field.is_some_and(|field| field.starts_with("pullRequest")));
+        let place = request.map(|request| request.place.clone());
+        let text = place.or_else(|| text.or(self.method.as_ref()).map(|text| text.place.clone()));
         text.map_or(problem.clone(), |place| problem.at(place))
     }
 
@@ -87,6 +104,11 @@ impl WriteBack {
                 });
             let message = format!("`{what}` is not read, because changes are written into the Application");
             let note = Problem::new(Reason::UnreadSetting, message).at(&text.place);
+            findings.note(note.hint("it counts with the method `git`"));
+        }
+        if let Some(request) = &self.pull_request {
+            let message = "no pull request is opened, because changes are written into the Application";
+            let note = Problem::new(Reason::UnreadSetting, message).at(&request.place);
             findings.note(note.hint("it counts with the method `git`"));
         }
     }
