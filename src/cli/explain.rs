@@ -128,7 +128,8 @@ async fn explain(
     Ok(explained)
 }
 
-fn with_cause(error: &dyn std::error::Error) -> String {
+/// An error and what caused it.
+pub(super) fn with_cause(error: &dyn std::error::Error) -> String {
     let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
     format!("{error}{cause}")
 }

@@ -1,6 +1,7 @@
 //! The command line: one module a command.
 
 mod completions;
+mod convert;
 mod crd;
 mod demo;
 mod explain;
@@ -37,6 +38,8 @@ enum Command {
     Explain(explain::Args),
     /// Choose among the tags of a list, offline, and say why for each
     Select(select::Args),
+    /// Turn annotations or ImageUpdater resources of argocd-image-updater into policies
+    Convert(convert::Args),
     /// Ask a registry about an image, and say how it went: where, with whose login, what would be chosen
     Test(test::Args),
     /// Print the custom resource definition
@@ -62,6 +65,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Reconcile(args) => runtime.block_on(reconcile::run(args)),
         Command::Explain(args) => runtime.block_on(explain::run(args)),
         Command::Select(args) => select::run(&args),
+        Command::Convert(args) => runtime.block_on(convert::run(args)),
         Command::Test(args) => runtime.block_on(test::run(args)),
         Command::Crd(args) => crd::run(&args),
         Command::Completions(args) => completions::run(&args),

@@ -200,7 +200,7 @@ impl Place<'_> {
 }
 
 /// The line of an error in its file, and its text without one.
-fn located(error: &serde_saphyr::Error, first_line: usize) -> (usize, String) {
+pub fn located(error: &serde_saphyr::Error, first_line: usize) -> (usize, String) {
     let line = error.location().and_then(|location| usize::try_from(location.line()).ok()).unwrap_or(1);
     let text = error.without_snippet().to_string();
     let text = text.lines().next().unwrap_or_default();

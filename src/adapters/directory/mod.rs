@@ -34,7 +34,7 @@ use self::manifests::{Manifest, Object};
 use self::snapshot::{FileObjects, Snapshot};
 
 pub use files::TemporaryFolder;
-pub use manifests::DEFAULT_NAMESPACE;
+pub use manifests::{DEFAULT_NAMESPACE, located};
 
 /// A folder of manifests.
 pub struct Directory {

@@ -9,6 +9,7 @@ mod secrets;
 mod sets;
 mod status;
 mod touch;
+mod upstream;
 
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ pub use policies::{PolicyIndex, PolicyObject, list_policies};
 pub use secrets::KubernetesSecrets;
 pub use status::publish_status;
 pub use touch::touch_policy;
+pub use upstream::{Listed, list_applications, list_image_updaters};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);

@@ -111,6 +111,22 @@ pub fn line_of(text: &str, document: usize, pointer: &Pointer) -> Option<usize> 
     Some(find::line(&parsed, pointer))
 }
 
+/// A document that is asked for the lines of many places; it is read once.
+#[derive(Debug)]
+pub struct Lines<'a>(Option<Parsed<'a>>);
+
+impl<'a> Lines<'a> {
+    /// The document `body`, which begins on `first_line` of its file.
+    pub fn new(body: &'a str, first_line: usize) -> Self {
+        Self(Parsed::new(body, first_line).ok())
+    }
+
+    /// The line of `pointer` in the file, as [`line_of`] has it.
+    pub fn of(&self, pointer: &Pointer) -> Option<usize> {
+        self.0.as_ref().map(|parsed| find::line(parsed, pointer))
+    }
+}
+
 /// The text after one operation; `None` when it asks for what is there already.
 fn step(before: &Parsed<'_>, operation: &Operation) -> Result<Option<String>, EditError> {
     let (pointer, edits) = match operation {
