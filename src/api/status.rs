@@ -62,6 +62,9 @@ pub struct RememberedPlace {
     /// The value of `fairlead.dev/resume` on the Application that was acted on last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resumed: Option<String>,
+    /// The version that Fairlead committed to a branch that waits to be merged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proposed: Option<String>,
 }
 
 /// How far a version that was written to a place has come.
@@ -150,6 +153,9 @@ pub struct ImageStatus {
     /// Where the version is written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub destination: Option<String>,
+    /// The commit that brought the version, or brings it once it is merged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
     /// The version that Fairlead wrote last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub written: Option<String>,

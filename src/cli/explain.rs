@@ -240,6 +240,8 @@ mod tests {
             mark: None,
             resumed: None,
             rollout: None,
+            commit: None,
+            proposed: None,
         };
         let verdict = Verdict {
             tag: "2.0.0".parse().expect("a tag"),

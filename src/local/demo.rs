@@ -351,6 +351,8 @@ mod tests {
             until: None,
             resumed: None,
             rollout: None,
+            commit: None,
+            proposed: None,
         };
         let report = Report {
             policy: PolicyId::new("argocd", "flask-app"),

@@ -174,6 +174,8 @@ mod tests {
             until: None,
             resumed: None,
             rollout: None,
+            commit: None,
+            proposed: None,
         }
     }
 

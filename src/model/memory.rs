@@ -38,6 +38,8 @@ pub struct Remembered {
     pub resumed: Option<String>,
     /// How far that version has come, until it is in place and healthy.
     pub rollout: Option<Rollout>,
+    /// The version that Fairlead committed to a branch that waits to be merged.
+    pub proposed: Option<String>,
 }
 
 /// Which digests of an image are known.

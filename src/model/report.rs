@@ -62,6 +62,10 @@ pub struct ImageReport {
     pub resumed: Option<String>,
     /// How far the version that was written last has come; `None` when that is settled.
     pub rollout: Option<Rollout>,
+    /// The commit that brought the version, or brings it once it is merged.
+    pub commit: Option<String>,
+    /// The version that waits on a branch of its own.
+    pub proposed: Option<String>,
 }
 
 /// How an image fares.

@@ -4,11 +4,15 @@
 //! The destination tells what is there now; the images of live Pods only help to see that an Application uses an image, and
 //! stand in where the destination states no version.
 
+mod shared;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::place::{Claim, Held, Place};
-use crate::model::{Application, Current, HelmTarget, Image, ImageReference, Policy, Problem, Reason, Source};
+use super::git::snapshot::Snapshot;
+use super::place::{Claim, Held};
+use super::spot::Spot;
+use crate::model::{Application, Current, Image, ImageReference, Policy, Problem, Reason};
 use crate::ports::{ApplicationSets, Inventory};
 
 /// What was found for one policy.
@@ -42,9 +46,7 @@ pub struct Found {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Use {
     /// Where it is written.
-    pub place: Place,
-    /// The source that the place lies in.
-    pub source: Source,
+    pub spot: Spot,
     /// What the place holds.
     pub held: Held,
     /// The versions that run, where the place holds none; more than one in a rollout.
@@ -54,7 +56,7 @@ pub struct Use {
 impl Use {
     /// What `image` writes here.
     fn claims(&self, image: &Image) -> Vec<Claim> {
-        self.place.claims(&self.source, image)
+        self.spot.claims(image)
     }
 
     /// The version at the destination; where it states none, the one that runs.
@@ -64,28 +66,37 @@ impl Use {
 }
 
 /// Finds the policy's images in the Applications of its namespace.
-pub fn discover(policy: &Policy, inventory: &Inventory, others: &[Arc<Policy>]) -> Discovered {
+pub fn discover(policy: &Policy, inventory: &Inventory, others: &[Arc<Policy>], snapshot: &Snapshot) -> Discovered {
     let older: Vec<&Policy> =
         others.iter().map(AsRef::as_ref).filter(|other| other.id != policy.id && other.goes_before(policy)).collect();
     let matching =
         inventory.applications.iter().filter(|application| policy.matches(&application.id, &application.labels));
     let find = |application: &Arc<Application>| Finding {
         application: application.clone(),
-        images: find(policy, application, &older, &inventory.sets),
+        images: find(policy, application, &older, &inventory.sets, snapshot),
     };
     let unreadable = inventory.unreadable.iter().filter(|(id, _)| policy.matches(id, &BTreeMap::new()));
     let problem = |(id, cause): &(_, String)| {
         Problem::new(Reason::UnreadableObject, format!("the Application `{id}` cannot be read: {cause}"))
     };
-    Discovered { applications: matching.map(find).collect(), problems: unreadable.map(problem).collect() }
+    let mut applications: Vec<Finding> = matching.map(find).collect();
+    shared::refuse(policy, &mut applications, &older, inventory, snapshot);
+    Discovered { applications, problems: unreadable.map(problem).collect() }
 }
 
 /// Finds the policy's images in one Application.
-pub fn find(policy: &Policy, application: &Application, older: &[&Policy], sets: &ApplicationSets) -> Vec<Found> {
+pub fn find(
+    policy: &Policy,
+    application: &Arc<Application>,
+    older: &[&Policy],
+    sets: &ApplicationSets,
+    snapshot: &Snapshot,
+) -> Vec<Found> {
+    let images = policy.images.iter().enumerate();
     let mut found: Vec<Found> =
-        policy.images.iter().enumerate().map(|(image, text)| Found { image, place: used(text, application) }).collect();
+        images.map(|(image, text)| Found { image, place: used(policy, text, application, snapshot) }).collect();
     refuse_double_claims(policy, application, &mut found);
-    let claimed = claims_of(older, application);
+    let claimed = claims_of(older, application, snapshot);
     for found in &mut found {
         let Ok(used) = &found.place else { continue };
         let image = &policy.images[found.image];
@@ -98,7 +109,7 @@ pub fn find(policy: &Policy, application: &Application, older: &[&Policy], sets:
             let problem = Problem::new(Reason::Conflict, message)
                 .at(format!("spec.images[{}]", policy.images[found.image].index));
             found.place = Err(problem.hint("leave the image to one of the two policies"));
-        } else if let Some(problem) = set_back(application, used, sets) {
+        } else if let Some(problem) = set_back(policy, application, used, sets) {
             found.place = Err(problem);
         }
     }
@@ -106,9 +117,9 @@ pub fn find(policy: &Policy, application: &Application, older: &[&Policy], sets:
 }
 
 /// Why the ApplicationSet that made the Application would not let a change stand.
-fn set_back(application: &Application, used: &Use, sets: &ApplicationSets) -> Option<Problem> {
+fn set_back(policy: &Policy, application: &Application, used: &Use, sets: &ApplicationSets) -> Option<Problem> {
     let (id, owner) = (&application.id, application.owner.as_ref()?);
-    let places = used.place.regions(application);
+    let places = used.spot.regions(policy, application);
     let place = places.first()?;
     let problem = |message: String| Problem::new(Reason::OwnedByApplicationSet, message);
     match sets.get(owner) {
@@ -131,10 +142,12 @@ fn set_back(application: &Application, used: &Use, sets: &ApplicationSets) -> Op
 }
 
 /// The images of the older policies in this Application, by what they write.
-fn claims_of(older: &[&Policy], application: &Application) -> Vec<(Claim, String)> {
+fn claims_of(older: &[&Policy], application: &Arc<Application>, snapshot: &Snapshot) -> Vec<(Claim, String)> {
     let matching = older.iter().filter(|policy| policy.matches(&application.id, &application.labels));
-    let images = matching.flat_map(|policy| policy.images.iter().map(|image| (image, policy.id.name.clone())));
-    let claims = images.filter_map(|(image, owner)| Some((used(image, application).ok()?.claims(image), owner)));
+    let images = matching.flat_map(|policy| policy.images.iter().map(move |image| (*policy, image)));
+    let claims = images.filter_map(|(policy, image)| {
+        Some((used(policy, image, application, snapshot).ok()?.claims(image), policy.id.name.clone()))
+    });
     claims.flat_map(|(claims, owner)| claims.into_iter().map(move |claim| (claim, owner.clone()))).collect()
 }
 
@@ -164,7 +177,7 @@ fn refuse_double_claims(policy: &Policy, application: &Application, found: &mut 
 }
 
 /// Whether and where an Application uses an image.
-fn used(image: &Image, application: &Application) -> Result<Use, Problem> {
+fn used(policy: &Policy, image: &Image, application: &Arc<Application>, snapshot: &Snapshot) -> Result<Use, Problem> {
     if application.deleting {
         return Err(Problem::new(
             Reason::ApplicationDeleting,
@@ -176,30 +189,33 @@ fn used(image: &Image, application: &Application) -> Result<Use, Problem> {
         return Err(Problem::new(Reason::ApplicationSkipped, message));
     }
     let live = live(image, application);
-    let place = Place::of(image, application).map_err(|problem| {
+    let spot = Spot::of(policy, image, application, snapshot).map_err(|problem| {
         // Another image's source need not be writable: say so only of an image that is seen to be used.
-        if live.is_empty() && !image.force && image.target.is_none() && problem.reason == Reason::AmbiguousSource {
+        if live.is_empty() && !image.force && image.target.is_none() && may_concern_others(problem.reason) {
             return not_used(image, application, &Held::default());
         }
         problem
     })?;
-    let source = application.sources.each().into_iter().find(|(pointer, _)| *pointer == place.source);
-    let source = source.map(|(_, source)| source.clone()).unwrap_or_default();
-    let held = place.held(&source, image);
+    let held = spot.held(image)?;
     let named = held
         .name
         .as_deref()
         .map(|name| name.parse::<ImageReference>().is_ok_and(|name| name.repository == image.reference.repository));
-    let anothers = named.is_none() && !place.explicit && is_anothers(image, application, &held, &live);
-    if (named == Some(false) || anothers) && !place.explicit && (!live.is_empty() || image.force) {
-        return Err(foreign(image, application, &place, &held));
+    let anothers = named.is_none() && !spot.explicit() && is_anothers(image, application, &held, &live);
+    if (named == Some(false) || anothers) && !spot.explicit() && (!live.is_empty() || image.force) {
+        return Err(foreign(image, application, &spot, &held));
     }
-    let stated = named == Some(true) || (named.is_none() && place.explicit && held.exists);
+    let stated = named == Some(true) || (named.is_none() && spot.explicit() && held.exists);
     if !(stated || !live.is_empty() || image.force) {
         return Err(not_used(image, application, &held));
     }
     let live = if held.version.is_none() { live } else { Vec::new() };
-    Ok(Use { place, source, held, live })
+    Ok(Use { spot, held, live })
+}
+
+/// Whether an Application that does not use the image at all may give rise to a problem.
+const fn may_concern_others(reason: Reason) -> bool {
+    matches!(reason, Reason::AmbiguousSource | Reason::FileNotFound | Reason::AmbiguousFile)
 }
 
 /// Whether the version in a place without a name is that of another image that runs, and not of this one.
@@ -236,13 +252,8 @@ fn not_used(image: &Image, application: &Application, held: &Held) -> Problem {
 }
 
 /// The usual place belongs to another image, so the user has to say where this one is written.
-fn foreign(image: &Image, application: &Application, place: &Place, held: &Held) -> Problem {
-    let parameter = match &place.slot {
-        super::place::Slot::Helm(HelmTarget::NameAndTag { name: Some(name), .. } | HelmTarget::Spec(name)) => {
-            name.clone()
-        }
-        _ => place.to_string(),
-    };
+fn foreign(image: &Image, application: &Application, spot: &Spot, held: &Held) -> Problem {
+    let parameter = spot.name_key();
     let unnamed = || "another image that runs its version".to_owned();
     let other = held.name.as_ref().map_or_else(unnamed, |name| format!("`{name}`"));
     let message =

@@ -48,8 +48,8 @@ fn is_new_hold(image: &ImageReport, previous: Option<&ImageUpdatePolicyStatus>) 
     let mut before =
         before.filter(|before| before.application == image.application.name && before.alias == image.image);
     let told = |reason: Reason| {
-        use Reason::{RolledBackByHand, RolloutDegraded, RolloutStuck, WouldGoBackwards};
-        matches!(reason, RolledBackByHand | WouldGoBackwards | RolloutDegraded | RolloutStuck)
+        use Reason::{AwaitingMerge, RolledBackByHand, RolloutDegraded, RolloutStuck, WouldGoBackwards};
+        matches!(reason, AwaitingMerge | RolledBackByHand | WouldGoBackwards | RolloutDegraded | RolloutStuck)
     };
     told(image.reason) && !before.any(|before| before.reason == image.reason.as_str() && before.chosen == image.chosen)
 }

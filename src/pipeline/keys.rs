@@ -138,7 +138,7 @@ fn needs_name(store: Store, source: &Source, name: &str, tag: &str, image: &Imag
 }
 
 /// A chart joins name and tag with a colon, so a digest alone cannot stand there; its tag goes in front.
-fn tag_text(version: &Version<'_>) -> String {
+pub(super) fn tag_text(version: &Version<'_>) -> String {
     match (version.tag, version.digest) {
         (None, Some(digest)) => format!("{}@{digest}", version.beside),
         _ => version.text(),

@@ -54,6 +54,16 @@ pub(super) fn resumed(
     Remembered { resumed, ..remembered }
 }
 
+/// What is remembered of a place that holds by now what was proposed for it: that it was written.
+pub(super) fn arrived(remembered: Remembered, current: Option<&Current>) -> Remembered {
+    match &remembered.proposed {
+        Some(proposed) if current.is_some_and(|current| holds(current, proposed)) => {
+            Remembered { written: Some(proposed.clone()), proposed: None, ..remembered }
+        }
+        _ => remembered,
+    }
+}
+
 /// What to remember of a look.
 pub fn memory_of(report: &Report) -> Memory {
     report.memory.clone()
@@ -67,7 +77,8 @@ pub(super) fn after(before: &Memory, images: &[ImageReport], exists: impl Fn(&st
         let Some(mark) = &image.mark else { continue };
         let (written, held_back) = (image.written.clone(), image.held_back.clone());
         let rollout = image.rollout.filter(|rollout| rollout.state != RolloutState::Healthy);
-        let remembered = Remembered { written, held_back, resumed: image.resumed.clone(), rollout };
+        let (resumed, proposed) = (image.resumed.clone(), image.proposed.clone());
+        let remembered = Remembered { written, held_back, resumed, rollout, proposed };
         if remembered == Remembered::default() {
             memory.places.remove(mark);
         } else {

@@ -17,6 +17,7 @@ mod place;
 mod plugin;
 pub mod pull_request;
 mod rollout;
+mod spot;
 mod status;
 mod undone;
 mod values;
@@ -41,6 +42,7 @@ use crate::ports::{Inventory, Ports, RegistryError};
 use crate::select;
 use choose::Offer;
 use discover::Discovered;
+use git::snapshot::Snapshot;
 use write::Desk;
 
 /// Registries asked, and Applications written, at once for one policy.
@@ -63,11 +65,6 @@ pub async fn reconcile(ports: Ports<'_>, lowered: &Lowered, memory: &Memory, fre
     let now = ports.clock.now();
     let mut report = blank(lowered, memory, now);
     let Some(policy) = &lowered.policy else { return report };
-    if policy.write_back.git().is_some() {
-        let problem = Problem::new(Reason::GitNotSetUp, "nothing can be written to Git here").at("spec.writeBack");
-        report.problems.push(problem);
-        return report;
-    }
     let inventory = match ports.applications.list(&policy.id.namespace).await {
         Ok(inventory) => inventory,
         Err(error) => {
@@ -76,13 +73,15 @@ pub async fn reconcile(ports: Ports<'_>, lowered: &Lowered, memory: &Memory, fre
         }
     };
     let others = ports.policies.list(&policy.id.namespace).await;
-    let found = discover::discover(policy, &inventory, &others);
+    let snapshot = read_git(ports, policy, &others, &inventory, now).await;
+    let found = discover::discover(policy, &inventory, &others, &snapshot);
     let offers = select_offers(ports, policy, &found, memory, fresh_since, now).await;
     report.applications = found.applications.len();
     report.problems.extend(problems_of(policy, &found, &inventory));
     let older: Vec<&Policy> =
         others.iter().map(Arc::as_ref).filter(|other| other.id != policy.id && other.goes_before(policy)).collect();
-    let desk = Desk { ports, policy, older: &older, sets: &inventory.sets, offers: &offers, memory, now };
+    let (sets, offers_of_all) = (&inventory.sets, offers.as_slice());
+    let desk = Desk { ports, policy, older: &older, sets, offers: offers_of_all, memory, snapshot: &snapshot, now };
     report.images = write_all(desk, found).await;
     report.memory = memory::after(memory, &report.images, |name| inventory.names().any(|known| known == name));
     report.memory.resumed = policy.resume.clone().or(report.memory.resumed);
@@ -138,11 +137,26 @@ async fn select_offers<'a>(
     stream::iter(fetch).buffered(CONCURRENCY).collect().await
 }
 
+/// What stands in the files of Git that this policy, and those that go before it, are written to.
+async fn read_git(
+    ports: Ports<'_>,
+    policy: &Policy,
+    others: &[Arc<Policy>],
+    inventory: &Inventory,
+    now: Timestamp,
+) -> Snapshot {
+    let older = others.iter().map(Arc::as_ref).filter(|other| other.id != policy.id && other.goes_before(policy));
+    let policies: Vec<&Policy> = std::iter::once(policy).chain(older).collect();
+    Snapshot::read(ports.git, &policies, &inventory.applications, now).await
+}
+
 async fn write_all(desk: Desk<'_>, found: Discovered) -> Vec<ImageReport> {
+    // Git gathers what comes together, so all must come; an API server is spared.
+    let at_once = if desk.policy.write_back.git().is_some() { found.applications.len().max(1) } else { CONCURRENCY };
     let write: Vec<BoxFuture<'_, Vec<ImageReport>>> =
         found.applications.into_iter().map(|finding| desk.write(finding).boxed()).collect();
     let mut images: Vec<ImageReport> =
-        stream::iter(write).buffered(CONCURRENCY).map(stream::iter).flatten().collect().await;
+        stream::iter(write).buffered(at_once).map(stream::iter).flatten().collect().await;
     images.sort_by(|one, other| (&one.application, &one.image).cmp(&(&other.application, &other.image)));
     images
 }

@@ -236,18 +236,18 @@ pub fn edit(image: &Image, from: Option<&Current>, version: &Version<'_>, operat
 }
 
 /// Tests that the source still stands where it stood, for lists of sources that somebody may reorder.
-pub fn identity(application: &Application, used: &super::discover::Use) -> Vec<Operation> {
+pub fn identity_of(application: &Application, place: &Place, source: &Source) -> Vec<Operation> {
     let Sources::Many(_) = application.sources else { return Vec::new() };
-    let Source { repo_url, path, chart, name, .. } = &used.source;
+    let Source { repo_url, path, chart, name, .. } = source;
     let repository = Some(repo_url).filter(|text| !text.is_empty());
     let parts = [("repoURL", repository), ("path", path.as_ref()), ("chart", chart.as_ref()), ("name", name.as_ref())];
     let test = |(key, text): (&str, Option<&String>)| {
-        text.map(|text| Operation::Test(used.place.source.clone().key(key), Node::text(text)))
+        text.map(|text| Operation::Test(place.source.clone().key(key), Node::text(text)))
     };
     parts.into_iter().filter_map(test).collect()
 }
 
-fn source_of<'a>(image: &Image, application: &'a Application) -> Result<(Pointer, &'a Source), Problem> {
+pub(super) fn source_of<'a>(image: &Image, application: &'a Application) -> Result<(Pointer, &'a Source), Problem> {
     let sources = application.sources.each();
     let Sources::Many(_) = application.sources else {
         let place = format!("spec.images[{}].target.source", image.index);

@@ -111,7 +111,8 @@ pub fn remembered(status: &ImageUpdatePolicyStatus) -> Memory {
         let mark = Mark { application: place.application.clone(), place: place.mark.clone() };
         let held_back = place.held_back.as_ref().map(|held| (held.version.clone(), held.since.0));
         let (written, resumed) = (place.written.clone(), place.resumed.clone());
-        (mark, Remembered { written, held_back, resumed, rollout: None })
+        let proposed = place.proposed.clone();
+        (mark, Remembered { written, held_back, resumed, rollout: None, proposed })
     };
     let watch = |watch: &WatchedImage| {
         let old = watch.old.as_bytes().chunks(SHORT_DIGEST).map(|short| String::from_utf8_lossy(short).into_owned());
@@ -138,6 +139,7 @@ fn remembered_places(memory: &Memory) -> Vec<RememberedPlace> {
         mark: mark.place.clone(),
         written: remembered.written.clone(),
         resumed: remembered.resumed.clone(),
+        proposed: remembered.proposed.clone(),
         held_back: remembered
             .held_back
             .as_ref()
@@ -300,6 +302,7 @@ fn entry(image: &ImageReport, before: Option<&ImageStatus>) -> ImageStatus {
         message,
         decision: image.counts.map(|counts| decision(counts, image.runner_up.as_ref())),
         destination: image.destination.clone(),
+        commit: image.commit.clone().or_else(|| told?.commit.clone()),
         written: image.written.clone(),
         until: image.until.map(Time),
         held_back: image

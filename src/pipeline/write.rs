@@ -7,17 +7,20 @@ use jiff::Timestamp;
 
 use super::choose::{self, Offer};
 use super::discover::{self, Finding, Use};
+use super::git::file::FilePlace;
+use super::git::snapshot::Snapshot;
 use super::memory;
 use super::place::{self, Version};
 use super::rollout;
+use super::spot::Spot;
 use super::undone;
 use crate::model::{
-    Application, ApplicationPlan, Choice, Decision, Edit, Guard, Image, ImageReport, Mark, Memory, Outcome, Pin,
-    Pointer, Policy, Problem, Reason, Remembered, Rollout, Source,
+    Application, ApplicationPlan, Choice, Current, Decision, Edit, GitWritten, Guard, Image, ImageReport, Mark, Memory,
+    Outcome, Pin, Pointer, Policy, Problem, Reason, Remembered, Rollout, Source, WriteBack,
 };
 use crate::ports::{ApplicationSets, Ports, RegistryError, WriteError};
 
-const MAXIMUM_ATTEMPTS: usize = 5;
+pub(super) const MAXIMUM_ATTEMPTS: usize = 5;
 /// Attempts after which an object that never rests is no longer asked to, where the plan tests every value that it replaces.
 const PATIENT_ATTEMPTS: usize = 3;
 
@@ -38,18 +41,20 @@ pub struct Desk<'a> {
     pub memory: &'a Memory,
     /// When the look began.
     pub now: Timestamp,
+    /// What stands in the files of Git.
+    pub snapshot: &'a Snapshot,
 }
 
 /// One image of one Application between decision and write.
-struct Draft<'a> {
-    image: &'a Image,
+pub(super) struct Draft<'a> {
+    pub(super) image: &'a Image,
     used: Option<Use>,
-    choice: Option<Choice>,
+    pub(super) choice: Option<Choice>,
     /// Whether a person seems to have taken a version back since the last look.
-    newly_held: bool,
+    pub(super) newly_held: bool,
     /// When the choice was pushed, as far as that is known.
     pushed_at: Option<Timestamp>,
-    report: ImageReport,
+    pub(super) report: ImageReport,
 }
 
 impl<'a> Desk<'a> {
@@ -60,6 +65,9 @@ impl<'a> Desk<'a> {
     /// state never lasts, the values that are replaced must at least be those that were decided on. After five attempts the
     /// report says so, and the next look tries again.
     pub async fn write(&self, finding: Finding) -> Vec<ImageReport> {
+        if let WriteBack::Git(git) = &self.policy.write_back {
+            return self.commit(git, finding).await;
+        }
         let mut finding = finding;
         let mut checked = false;
         for attempt in 0..MAXIMUM_ATTEMPTS {
@@ -110,11 +118,13 @@ impl<'a> Desk<'a> {
         };
         let fresh = self.ports.applications.fresh(&application.id).await.map_err(unavailable)?;
         let matching = fresh.filter(|fresh| self.policy.matches(&fresh.id, &fresh.labels));
-        let find = |application: &Application| discover::find(self.policy, application, self.older, self.sets);
+        let find = |application: &Arc<Application>| {
+            discover::find(self.policy, application, self.older, self.sets, self.snapshot)
+        };
         Ok(matching.map(|application| Finding { images: find(&application), application }))
     }
 
-    async fn decide(&self, finding: &Finding) -> Vec<Draft<'a>> {
+    pub(super) async fn decide(&self, finding: &Finding) -> Vec<Draft<'a>> {
         let mut drafts = Vec::with_capacity(finding.images.len());
         for found in &finding.images {
             let image = &self.policy.images[found.image];
@@ -123,7 +133,7 @@ impl<'a> Desk<'a> {
                 (Err(problem), _) if problem.reason == Reason::ImageNotUsed => continue,
                 (Err(problem), _) => draft.refused(problem),
                 (Ok(used), offer) => {
-                    let mark = memory::mark(&finding.application, &image.reference.repository, &used.place.to_string());
+                    let mark = memory::mark(&finding.application, &image.reference.repository, &used.spot.to_string());
                     let application = &finding.application;
                     let remembered = memory::resumed(
                         self.memory,
@@ -133,6 +143,7 @@ impl<'a> Desk<'a> {
                         &image.title,
                         used.held.version.as_ref(),
                     );
+                    let remembered = memory::arrived(remembered, used.held.version.as_ref());
                     let draft = draft.using(used, mark, &remembered).following(application, self.now);
                     let draft = self.draft(draft, offer.as_ref(), used, &remembered).await;
                     draft.naming(application).troubled(application, self.now)
@@ -183,11 +194,13 @@ fn plan(application: &Arc<Application>, drafts: &mut [Draft<'_>]) -> Application
     let mut edits = Vec::new();
     for draft in drafts {
         let (Some(used), Some(choice)) = (&draft.used, &draft.choice) else { continue };
-        let Some((_, source)) = sources.iter_mut().find(|(pointer, _)| *pointer == used.place.source) else {
+        let Spot::Application { place, source: _ } = &used.spot else { continue };
+        let Some((_, source)) = sources.iter_mut().find(|(pointer, _)| *pointer == place.source) else {
             continue;
         };
         let version = Version::of(draft.image, choice);
-        let (operations, after) = match used.place.write(source, draft.image, &version) {
+        let before = source.clone();
+        let (operations, after) = match place.write(source, draft.image, &version) {
             Ok(written) => written,
             Err(problem) => {
                 draft.fail(problem.reason, problem.to_string());
@@ -196,7 +209,7 @@ fn plan(application: &Arc<Application>, drafts: &mut [Draft<'_>]) -> Application
         };
         *source = after;
         if !operations.is_empty() {
-            let operations = place::identity(application, used).into_iter().chain(operations).collect();
+            let operations = place::identity_of(application, place, &before).into_iter().chain(operations).collect();
             edits.push(place::edit(draft.image, used.current(), &version, operations));
         }
     }
@@ -210,7 +223,7 @@ fn plan(application: &Arc<Application>, drafts: &mut [Draft<'_>]) -> Application
 }
 
 /// Nothing is held and nothing written on a state that could not be read anew.
-fn unsure(mut drafts: Vec<Draft<'_>>, error: &WriteError) -> Vec<ImageReport> {
+pub(super) fn unsure(mut drafts: Vec<Draft<'_>>, error: &WriteError) -> Vec<ImageReport> {
     for draft in drafts.iter_mut().filter(|draft| draft.newly_held || draft.choice.is_some()) {
         if draft.newly_held {
             draft.report.held_back = None;
@@ -234,7 +247,7 @@ fn settle(drafts: &mut [Draft<'_>], plan: &ApplicationPlan, mut tell: impl FnMut
     }
 }
 
-fn finish(drafts: Vec<Draft<'_>>) -> Vec<ImageReport> {
+pub(super) fn finish(drafts: Vec<Draft<'_>>) -> Vec<ImageReport> {
     drafts.into_iter().map(|draft| draft.report).collect()
 }
 
@@ -258,6 +271,8 @@ impl<'a> Draft<'a> {
             until: None,
             resumed: None,
             rollout: None,
+            commit: None,
+            proposed: None,
         };
         Self { image, used: None, choice: None, newly_held: false, pushed_at: None, report }
     }
@@ -269,7 +284,8 @@ impl<'a> Draft<'a> {
         self.report.resumed.clone_from(&remembered.resumed);
         self.report.rollout.clone_from(&remembered.rollout);
         self.report.current = used.current().map(ToString::to_string);
-        self.report.destination = Some(used.place.to_string());
+        self.report.destination = Some(used.spot.to_string());
+        self.report.proposed.clone_from(&remembered.proposed);
         self.used = Some(used.clone());
         self
     }
@@ -301,7 +317,7 @@ impl<'a> Draft<'a> {
         self
     }
 
-    fn fail(&mut self, reason: Reason, message: String) {
+    pub(super) fn fail(&mut self, reason: Reason, message: String) {
         self.choice = None;
         self.report.reason = reason;
         self.report.message = message;
@@ -371,7 +387,7 @@ impl<'a> Draft<'a> {
         if matches!(self.image.rule.pin, Pin::Tag) { Pin::Tag } else { Pin::TagAndDigest }
     }
 
-    fn written(&mut self, edit: &Edit, rollout: Rollout) {
+    pub(super) fn written(&mut self, edit: &Edit, rollout: Rollout) {
         let kept = self.kept_pin();
         let report = &mut self.report;
         report.rollout = Some(Rollout { pushed_at: self.pushed_at, ..rollout });
@@ -381,6 +397,47 @@ impl<'a> Draft<'a> {
         let from = report.previous.as_ref().map(|previous| format!("from `{previous}` ")).unwrap_or_default();
         let allowed = report.counts.map(|counts| counts.eligible).unwrap_or_default();
         report.message = format!("moved {from}to `{}`, the choice among {}", edit.to, tags(allowed));
+    }
+}
+
+impl Draft<'_> {
+    /// The file that the image is written to, if it is one.
+    pub(super) fn file(&self) -> Option<&FilePlace> {
+        self.used.as_ref()?.spot.file()
+    }
+
+    /// The version at the destination, or that runs.
+    pub(super) fn current(&self) -> Option<&Current> {
+        self.used.as_ref()?.current()
+    }
+
+    /// What is to be written, if anything is.
+    pub(super) fn version(&self) -> Option<Version<'_>> {
+        self.choice.as_ref().map(|choice| Version::of(self.image, choice))
+    }
+
+    /// The version is in the commit that `written` names; `note` is what else went wrong.
+    pub(super) fn committed(&mut self, written: &GitWritten, note: Option<&str>) {
+        let report = &mut self.report;
+        report.proposed = None;
+        report.commit = Some(written.commit.to_string());
+        if written.pushed {
+            report.message =
+                format!("{}, in commit {} of `{}`", report.message, written.commit.short(), written.branch);
+        }
+        report.message.extend(note.map(|note| format!("; {note}")));
+    }
+
+    /// The version is in a branch of its own, and waits to be merged.
+    pub(super) fn awaiting(&mut self, written: &GitWritten) {
+        let kept = self.kept_pin();
+        let report = &mut self.report;
+        let chosen = report.chosen.clone().unwrap_or_default();
+        report.reason = Reason::AwaitingMerge;
+        let (branch, commit) = (&written.branch, written.commit.short());
+        report.message = format!("`{chosen}` is in commit {commit} of `{branch}` and waits to be merged");
+        report.commit = Some(written.commit.to_string());
+        report.proposed = self.choice.as_ref().map(|choice| choice.written(kept));
     }
 }
 

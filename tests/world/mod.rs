@@ -12,7 +12,7 @@
 
 use std::sync::Arc;
 
-use fairlead::adapters::memory::{MemoryApplications, MemoryClock, MemoryPolicies, MemoryRegistry};
+use fairlead::adapters::memory::{MemoryApplications, MemoryClock, MemoryGit, MemoryPolicies, MemoryRegistry};
 use fairlead::api::{ImageUpdatePolicy, ImageUpdatePolicyStatus};
 use fairlead::lower;
 use fairlead::model::{ApplicationId, Details, Digest, ImageReference, Known, Report, Repository};
@@ -26,6 +26,7 @@ pub const NOW: &str = "2026-06-01T12:00:00Z";
 pub struct World {
     pub applications: MemoryApplications,
     pub registry: MemoryRegistry,
+    pub git: MemoryGit,
     pub clock: MemoryClock,
     policies: Vec<ImageUpdatePolicy>,
     memory: Memory,
@@ -38,6 +39,7 @@ impl World {
         Self {
             applications: MemoryApplications::default(),
             registry: MemoryRegistry::default(),
+            git: MemoryGit::default(),
             clock: MemoryClock::at(NOW.parse().unwrap()),
             policies: vec![policy("web", "2026-01-02T00:00:00Z", spec)],
             memory: Memory::default(),
@@ -125,7 +127,7 @@ impl World {
             applications: &self.applications,
             policies: &policies,
             registry: &self.registry,
-            git: None,
+            git: Some(&self.git),
             clock: &self.clock,
         };
         let tag = tag.map(|tag| tag.parse().unwrap());
@@ -141,7 +143,7 @@ impl World {
             applications: &self.applications,
             policies: &policies,
             registry: &self.registry,
-            git: None,
+            git: Some(&self.git),
             clock: &self.clock,
         };
         let report = pipeline::reconcile(ports, &lowered[0], &self.memory, self.clock.now()).await;

@@ -124,7 +124,7 @@ fn may_provide(parsed: &Parsed<'_>, merged: &Tree, key: &str) -> bool {
     }
 }
 
-fn anchored(tree: &Tree, anchor: usize) -> Option<&Tree> {
+pub(super) fn anchored(tree: &Tree, anchor: usize) -> Option<&Tree> {
     if tree.properties.anchor == Some(anchor) {
         return Some(tree);
     }

@@ -13,15 +13,17 @@ mod block;
 mod check;
 mod documents;
 mod find;
+mod read;
 mod scalar;
 mod splice;
 mod tree;
 mod write;
 
-use crate::model::{Operation, Pointer};
+use crate::model::{Node, Operation, Pointer};
 
 pub use documents::{Document, documents};
 pub use find::Standing;
+pub use read::Value;
 pub use scalar::reads_as_text;
 
 use tree::Parsed;
@@ -101,6 +103,24 @@ pub fn look(text: &str, document: usize, pointer: &Pointer) -> Result<Standing, 
     let count = all.len();
     let wanted = all.into_iter().nth(document).ok_or(EditError::NoDocument { number: document, count })?;
     find::look(&Parsed::new(&text[wanted.range], wanted.line)?, &pointer.steps)
+}
+
+/// What document `document` (from 0) of `text` holds, with scalars as they are written and aliases followed.
+///
+/// # Errors
+/// [`EditError`] where there is no such document, or it cannot be parsed.
+pub fn read(text: &str, document: usize) -> Result<Value, EditError> {
+    let all = documents(text);
+    let count = all.len();
+    let wanted = all.into_iter().nth(document).ok_or(EditError::NoDocument { number: document, count })?;
+    read::value(&Parsed::new(&text[wanted.range], wanted.line)?)
+}
+
+/// The text of a new document that holds `entries`: two blanks a step, dashes not indented.
+pub fn document(entries: &[(String, Node)]) -> String {
+    let manner = write::Manner::usual();
+    let lines = entries.iter().flat_map(|(key, node)| manner.block_entry(key, node, 0));
+    lines.fold(String::new(), |text, line| text + &line + "\n")
 }
 
 /// The line, from 1, of `pointer` in document `document` of `text`; of the last step that is there, where the rest is not.

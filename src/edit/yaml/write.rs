@@ -41,6 +41,11 @@ impl Manner {
         }
     }
 
+    /// The manner of a new document.
+    pub const fn usual() -> Self {
+        Self { indent: 2, list_indent: 0, dash_width: 2, quote: Quote::Double, json: false }
+    }
+
     /// A scalar in the document's manner.
     pub fn scalar(self, text: &str, context: Context) -> String {
         scalar(text, if self.json { Quote::Double } else { Quote::None }, self.quote, context)

@@ -50,7 +50,7 @@ pub fn changed(before: Option<&str>, change: &FileChange) -> Result<String, Chan
 }
 
 /// `text` behind comments, in their line ends.
-fn behind(before: &str, text: &str) -> String {
+pub(super) fn behind(before: &str, text: &str) -> String {
     let eol = if before.contains("\r\n") { "\r\n" } else { "\n" };
     let joint = if before.is_empty() || before.ends_with('\n') || before == "\u{feff}" { "" } else { eol };
     format!("{before}{joint}{}", text.replace('\n', eol))

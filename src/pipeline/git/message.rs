@@ -8,7 +8,7 @@ const POLICY: &str = "Fairlead-Policy";
 const APPLICATION: &str = "Fairlead-Application";
 
 /// The trailers of one Application's changes.
-pub fn trailers(policy: &PolicyId, application: &ApplicationId) -> Vec<(String, String)> {
+pub(super) fn trailers(policy: &PolicyId, application: &ApplicationId) -> Vec<(String, String)> {
     vec![(POLICY.to_owned(), policy.to_string()), (APPLICATION.to_owned(), application.to_string())]
 }
 

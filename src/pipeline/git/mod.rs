@@ -1,7 +1,19 @@
-//! Writing to Git: where a version stands in a file, what is changed there, and how the commit looks. Decisions are pure.
+//! Writing to Git: where a version stands in a file, what is changed there, and how the commit looks. Decisions are pure; only `snapshot`
+//! and `write` ask Git.
 
 mod change;
+mod destination;
+pub(super) mod file;
+mod keyed_file;
+mod kustomization;
+mod manifest;
 mod message;
+mod override_file;
+mod plan;
+mod sheet;
+pub(super) mod snapshot;
+mod write;
 
 pub use change::{ChangeError, changed};
-pub use message::{combined, trailers};
+pub use destination::same_repository;
+pub use message::combined;

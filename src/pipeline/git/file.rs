@@ -1,0 +1,290 @@
+//! Where the version of one image stands in a file of Git.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::destination::{Destination, FileChoice};
+use super::sheet::{FileEdit, Sheet};
+use super::snapshot::{Found, Snapshot};
+use super::{keyed_file, kustomization, manifest, override_file};
+use crate::model::{
+    Application, FileKeys, GitBranch, GitWriteBack, Image, ImageReference, Pointer, Problem, Reason, Source, Sources,
+};
+use crate::pipeline::place::{Claim, Held, Place, Version, identity_of};
+
+/// Where the version of one image stands in a file of Git.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FilePlace {
+    /// The branch.
+    pub branch: GitBranch,
+    /// Its name, also where it is the remote's default branch.
+    pub branch_name: String,
+    /// The file, from the root of the repository.
+    pub path: String,
+    /// The document in it.
+    pub document: usize,
+    /// Where in the document.
+    pub slot: FileSlot,
+    /// Whether the user named the slot; a usual slot may belong to another image.
+    pub explicit: bool,
+    /// The file's text; `None`: it is missing, and is made.
+    pub text: Option<Arc<str>>,
+}
+
+/// Where in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FileSlot {
+    /// A place of the source that the file is merged over.
+    Override {
+        /// The place.
+        place: Place,
+        /// The source without the file.
+        source: Box<Source>,
+    },
+    /// A place of the Application that the file holds.
+    Manifest {
+        /// The place.
+        place: Place,
+        /// The Application in the cluster, for what the manifest does not tell.
+        application: Arc<Application>,
+    },
+    /// Keys.
+    Keys(FileKeys),
+    /// The entry of a kustomization for this image name in the manifests.
+    Kustomization(ImageReference),
+}
+
+impl FilePlace {
+    /// The place of `image` of `application`, as `git` names it and `snapshot` shows it.
+    ///
+    /// # Errors
+    /// A problem where no file fits, more than one, or where it cannot be read.
+    pub fn of(
+        git: &GitWriteBack,
+        image: &Image,
+        application: &Arc<Application>,
+        snapshot: &Snapshot,
+    ) -> Result<Self, Problem> {
+        let Destination { branch, file } = Destination::of(git, image, application)?;
+        let explicit = image.target.is_some();
+        let made = |path: String, found: Found, document: usize, slot: FileSlot| {
+            let Found { branch: branch_name, text } = found;
+            Self { branch: branch.clone(), branch_name, path, document, slot, explicit, text }
+        };
+        match file {
+            FileChoice::Override { source, common, names } => {
+                let (path, found) = one_of(&names, &branch, snapshot)?
+                    .map_or_else(|| Ok((names[0].clone(), snapshot.file(&branch, &names[0])?)), Ok::<_, Problem>)?;
+                let slot = override_slot(image, application, &source, (&branch, &common), (&path, &found), snapshot)?;
+                Ok(made(path, found, 0, slot))
+            }
+            FileChoice::Keys { path, keys, create } => {
+                let found = snapshot.file(&branch, &path)?;
+                if found.text.is_none() && !create {
+                    let hint = "correct the path, or write `create: true` to make it";
+                    return Err(not_found(&path, &branch).hint(hint));
+                }
+                let document = found.text.as_deref().map_or(Ok(0), |text| keyed_file::document(&path, text, &keys))?;
+                Ok(made(path, found, document, FileSlot::Keys(keys)))
+            }
+            FileChoice::Kustomization { names, image } => {
+                let missing = || not_found(&names.join("`, `"), &branch).hint("correct `writeBack.git.path`");
+                let (path, found) = one_of(&names, &branch, snapshot)?.ok_or_else(missing)?;
+                Ok(made(path, found, 0, FileSlot::Kustomization(image)))
+            }
+            FileChoice::Manifest { path } => {
+                let found = snapshot.file(&branch, &path)?;
+                let missing = || not_found(&path, &branch).hint("correct `writeBack.git.path`");
+                let text = found.text.clone().ok_or_else(missing)?;
+                let (document, written) = manifest::find(&path, &text, application)?;
+                let place = Place::of(image, &written)?;
+                let slot = FileSlot::Manifest { place, application: application.clone() };
+                Ok(made(path, found, document, slot))
+            }
+        }
+    }
+
+    /// What the place holds.
+    ///
+    /// # Errors
+    /// A problem where the file holds something there that is no version.
+    pub fn held(&self, image: &Image) -> Result<Held, Problem> {
+        let text = self.document_text();
+        match &self.slot {
+            FileSlot::Override { place, source } => {
+                Ok(place.held(&override_file::effective(&self.path, text, source)?, image))
+            }
+            FileSlot::Manifest { place, application } => {
+                Ok(place.held(&self.written_source(text.unwrap_or_default(), place, application)?, image))
+            }
+            FileSlot::Keys(keys) => keyed_file::held(&self.path, text.map(|text| (text, self.document)), keys, image),
+            FileSlot::Kustomization(name) => kustomization::held(&self.path, text.unwrap_or_default(), name, image),
+        }
+    }
+
+    /// Puts `version` into the file; whether that changed anything.
+    ///
+    /// # Errors
+    /// A problem where that cannot be done without touching something else.
+    pub fn write(&self, sheet: &mut Sheet, image: &Image, version: &Version<'_>) -> Result<bool, Problem> {
+        let text = sheet.text();
+        let edit = match &self.slot {
+            FileSlot::Override { place, source } => {
+                override_file::write(&self.path, text, source, place, image, version)?
+            }
+            FileSlot::Manifest { place, application } => {
+                let text = text.unwrap_or_default();
+                let (_, written) = manifest::find(&self.path, text, application)?;
+                let source = source_at(&written, &place.source).cloned().unwrap_or_default();
+                let (operations, _) = place.write(&source, image, version)?;
+                let identity = if operations.is_empty() { Vec::new() } else { identity_of(&written, place, &source) };
+                FileEdit::Operations(identity.into_iter().chain(operations).collect())
+            }
+            FileSlot::Keys(keys) => {
+                let text = text.map(|text| (text, self.document));
+                keyed_file::write(&self.path, text, keys, image, version, self.explicit)?
+            }
+            FileSlot::Kustomization(name) => {
+                kustomization::write(&self.path, text.unwrap_or_default(), name, image, version)?
+            }
+        };
+        sheet.put(edit)
+    }
+
+    /// The file without changes.
+    pub fn sheet(&self) -> Sheet {
+        Sheet::new(&self.path, self.document, self.text.clone())
+    }
+
+    /// What is written, for comparing with what others write, in this Application and in others.
+    pub fn claims(&self, image: &Image) -> Vec<Claim> {
+        let file = format!("{}@{}:{}", self.branch_without_name(), self.branch_name, self.path);
+        let claim = |key: String, shared: bool| Claim {
+            place: format!("{file}#{}:{key}", self.document),
+            shared: shared.then(|| image.reference.repository.clone()),
+        };
+        match &self.slot {
+            // What the file and the Application say of one parameter is one value in the end.
+            FileSlot::Override { place, source } => place.claims(source, image),
+            FileSlot::Manifest { place, application } => {
+                let source = source_at(application, &place.source).cloned().unwrap_or_default();
+                place.claims(&source, image)
+            }
+            FileSlot::Keys(FileKeys { name, tag, digest, spec }) => {
+                let version = [tag, digest, spec].into_iter().flatten().map(|key| claim(key.to_string(), false));
+                version.chain(name.as_ref().map(|key| claim(key.to_string(), true))).collect()
+            }
+            FileSlot::Kustomization(name) => vec![claim(format!("images[{}]", name.repository), false)],
+        }
+    }
+
+    /// Whether other Applications may be written to the same place of the same file.
+    pub const fn is_shared(&self) -> bool {
+        matches!(self.slot, FileSlot::Keys(_) | FileSlot::Kustomization(_))
+    }
+
+    /// The key that holds the version, as people write it.
+    pub fn key(&self) -> String {
+        match &self.slot {
+            FileSlot::Override { place, .. } | FileSlot::Manifest { place, .. } => place.to_string(),
+            FileSlot::Keys(keys) => keys.main().map(ToString::to_string).unwrap_or_default(),
+            FileSlot::Kustomization(name) => format!("images[name={}]", name.name),
+        }
+    }
+
+    fn branch_without_name(&self) -> GitBranch {
+        GitBranch { branch: None, ..self.branch.clone() }
+    }
+
+    /// The text, where it holds a document.
+    fn document_text(&self) -> Option<&str> {
+        self.text.as_deref().filter(|text| !crate::edit::yaml::documents(text).is_empty())
+    }
+
+    fn written_source(&self, text: &str, place: &Place, application: &Application) -> Result<Source, Problem> {
+        let (_, written) = manifest::find(&self.path, text, application)?;
+        Ok(source_at(&written, &place.source).cloned().unwrap_or_default())
+    }
+}
+
+/// As people write it: `https://git.example.com/web@main:deploy/values.yaml:image.tag`.
+impl fmt::Display for FilePlace {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}@{}:{}:{}", self.branch_without_name(), self.branch_name, self.path, self.key())
+    }
+}
+
+/// The one of `names` that is a file; `None`: there is none.
+fn one_of(names: &[String], branch: &GitBranch, snapshot: &Snapshot) -> Result<Option<(String, Found)>, Problem> {
+    let mut there = Vec::new();
+    for name in names {
+        let found = snapshot.file(branch, name)?;
+        if found.text.is_some() {
+            there.push((name.clone(), found));
+        }
+    }
+    if there.len() > 1 {
+        let names = there.iter().map(|(name, _)| format!("`{name}`")).collect::<Vec<_>>().join(" and ");
+        let message = format!("`{branch}` holds {names}, and which one counts is not certain");
+        return Err(Problem::new(Reason::AmbiguousFile, message).hint("remove one of them"));
+    }
+    Ok(there.pop())
+}
+
+fn override_slot(
+    image: &Image,
+    application: &Application,
+    source: &Pointer,
+    (branch, common): (&GitBranch, &str),
+    (path, found): (&str, &Found),
+    snapshot: &Snapshot,
+) -> Result<FileSlot, Problem> {
+    if let Some(crate::model::Target::HelmValues(_)) = &image.target {
+        return Err(override_file::no_values().at(format!("spec.images[{}].target.helm.values", image.index)));
+    }
+    let has_document = |text: &&str| !crate::edit::yaml::documents(text).is_empty();
+    let own = source_at(application, source).cloned().unwrap_or_default();
+    let before = snapshot.file(branch, common)?;
+    let base = override_file::effective(common, before.text.as_deref().filter(has_document), &own)?;
+    if let Some(text) = found.text.as_deref().filter(has_document) {
+        only_document(path, text)?;
+    }
+    let merged = override_file::effective(path, found.text.as_deref().filter(has_document), &base)?;
+    let place = Place::of(image, &with_source(application, source, merged))?;
+    Ok(FileSlot::Override { place, source: Box::new(base) })
+}
+
+/// The number of the only document of a text.
+fn only_document(path: &str, text: &str) -> Result<usize, Problem> {
+    match crate::edit::yaml::documents(text).len() {
+        0 | 1 => Ok(0),
+        count => {
+            let message = format!("`{path}` holds {count} documents, and which one is meant is not certain");
+            Err(Problem::new(Reason::UnusableFile, message))
+        }
+    }
+}
+
+fn source_at<'a>(application: &'a Application, place: &Pointer) -> Option<&'a Source> {
+    application.sources.each().into_iter().find(|(pointer, _)| pointer == place).map(|(_, source)| source)
+}
+
+/// The Application with another source at `place`, whose type is what the source states.
+fn with_source(application: &Application, place: &Pointer, source: Source) -> Application {
+    let position = application.sources.each().iter().position(|(pointer, _)| pointer == place).unwrap_or_default();
+    let mut application = application.clone();
+    match &mut application.sources {
+        Sources::Single(one) | Sources::Hydrated(one) => *one = source,
+        Sources::Many(sources) => {
+            if let Some(one) = sources.get_mut(position) {
+                *one = source;
+            }
+        }
+        Sources::Missing => {}
+    }
+    application
+}
+
+fn not_found(path: &str, branch: &GitBranch) -> Problem {
+    Problem::new(Reason::FileNotFound, format!("`{branch}` has no file `{path}`"))
+}

@@ -1,0 +1,530 @@
+//! Writing to Git through the whole pipeline, on repositories in memory: which file, which bytes, when not, and what is said.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail loudly")]
+
+mod world;
+
+use fairlead::model::{ApplicationId, GitEntry, Reason, Report};
+use fairlead::pipeline;
+use fairlead::ports::GitError;
+use serde_json::json;
+use world::World;
+
+const REPOSITORY: &str = "https://git.example/web";
+const APP: &str = "registry.example/app";
+const OVERRIDE: &str = "chart/.argocd-source-app.yaml";
+
+fn policy(git: &str) -> String {
+    policy_of("image: registry.example/app, constraint: ~1.0", git)
+}
+
+fn policy_of(image: &str, git: &str) -> String {
+    format!("applications: [{{ name: app }}]\nimages: [{{ {image} }}]\nwriteBack: {{ method: Git, git: {git} }}")
+}
+
+/// A Helm Application that runs 1.0.0, and a repository with `files`.
+fn world(policy: &str, files: &[(&str, &str)]) -> World {
+    let world = World::new(policy)
+        .helm("app", &[], &["registry.example/app:1.0.0"])
+        .tags(APP, &["1.0.0", "1.0.1", "1.0.2", "1.2.0"]);
+    world.git.push(REPOSITORY, "main", "README.md", "read me\n");
+    for (path, text) in files {
+        world.git.push(REPOSITORY, "main", path, text);
+    }
+    world
+}
+
+fn text(world: &World, path: &str) -> String {
+    world.git.text(REPOSITORY, "main", path).unwrap_or_else(|| "missing".to_owned())
+}
+
+/// What a look said of its first image, or of the policy.
+fn said(report: &Report) -> String {
+    let problems = report.problems.iter().map(|problem| format!("{}: {problem}", problem.reason));
+    let images = report.images.iter().map(|image| format!("{}: {}", image.reason, image.message));
+    problems.chain(images).collect::<Vec<_>>().join("\n")
+}
+
+#[tokio::test]
+async fn an_override_file_is_made_and_twenty_more_looks_write_nothing() {
+    let mut world = world(&policy("{}"), &[]);
+    let report = world.look().await;
+    insta::assert_snapshot!(text(&world, OVERRIDE), @"
+    helm:
+      parameters:
+      - name: image.tag
+        value: 1.0.2
+        forceString: true
+    ");
+    let image = &report.images[0];
+    assert_eq!(image.reason, Reason::Updated);
+    insta::assert_snapshot!(image.destination.as_deref().unwrap(), @"https://git.example/web@main:chart/.argocd-source-app.yaml:spec.source.helm.parameters[name=image.tag]");
+    let commit = world.git.log(REPOSITORY, "main").pop().unwrap();
+    assert_eq!(image.commit.as_deref(), Some(commit.id.as_str()));
+    insta::assert_snapshot!(commit.message, @"
+    build: automatic update of app
+
+    updates image app tag '1.0.0' to '1.0.2'
+
+    Fairlead-Policy: argocd/web
+    Fairlead-Application: argocd/app
+    ");
+    assert_eq!(commit.author, "fairlead <fairlead@noreply.invalid>");
+    assert_eq!(world.applications.refreshed(), [ApplicationId::new("argocd", "app")]);
+    assert_eq!(world.applications.writes(), 0, "the Application itself is not written");
+    let told = world.status.clone();
+    for _ in 0..20 {
+        let report = world.look().await;
+        assert_eq!(pipeline::events(&report, told.as_ref()), []);
+    }
+    let (lookups, writes, commits) = world.git.asked();
+    assert_eq!((lookups, writes, commits), (21, 1, 1), "a look costs one look-up of refs while Argo CD has not synced");
+    assert_eq!(world.status.unwrap().images[0].commit, Some(commit.id.to_string()));
+}
+
+#[tokio::test]
+async fn an_override_file_holds_the_parameters_of_the_application_too() {
+    let mut world =
+        world(&policy("{}"), &[(OVERRIDE, "# by hand\nhelm:\n  # values\n  valueFiles: [a.yaml] # kept\n")]);
+    world.edit("app", |object| {
+        object["spec"]["source"]["helm"] = json!({ "parameters": [
+            { "name": "replicas", "value": "3" },
+            { "name": "image.tag", "value": "1.0.1", "forceString": true },
+        ] });
+    });
+    world.look().await;
+    insta::assert_snapshot!(text(&world, OVERRIDE), @r#"
+    # by hand
+    helm:
+      # values
+      valueFiles: [a.yaml] # kept
+      parameters:
+        - name: replicas
+          value: "3"
+        - name: image.tag
+          value: 1.0.2
+          forceString: true
+    "#);
+}
+
+#[tokio::test]
+async fn a_file_of_the_existing_updater_is_changed_in_place() {
+    let before = "helm:\n  parameters:\n  - name: image.name\n    value: registry.example/app\n    forcestring: true\n  - name: image.tag # the tag\n    value: 1.0.0\n    forcestring: true\n";
+    let mut world = world(&policy("{}"), &[(OVERRIDE, before)]);
+    world.look().await;
+    assert_eq!(text(&world, OVERRIDE), before.replace("1.0.0", "1.0.2"));
+}
+
+#[tokio::test]
+async fn the_value_in_the_file_counts_and_not_what_the_application_says() {
+    let file = "helm:\n  parameters:\n  - {name: image.tag, value: 1.0.2, forceString: true}\n";
+    let mut world = world(&policy("{}"), &[(OVERRIDE, file)]);
+    let report = world.look().await;
+    assert_eq!((report.images[0].reason, world.git.asked().1), (Reason::UpToDate, 0));
+}
+
+#[tokio::test]
+async fn existing_names_of_override_files_are_honoured_and_two_refused() {
+    let long = "chart/.argocd-source-argocd_app.yaml";
+    let mut one = world(&policy("{}"), &[(long, "# mine\n")]);
+    one.look().await;
+    insta::assert_snapshot!(text(&one, long), @"
+    # mine
+    helm:
+      parameters:
+      - name: image.tag
+        value: 1.0.2
+        forceString: true
+    ");
+    assert_eq!(text(&one, OVERRIDE), "missing");
+    let mut two = world(&policy("{}"), &[(long, "# mine\n"), (OVERRIDE, "# mine, too\n")]);
+    insta::assert_snapshot!(said(&two.look().await), @"AmbiguousFile: `https://git.example/web` holds `chart/.argocd-source-app.yaml` and `chart/.argocd-source-argocd_app.yaml`, and which one counts is not certain; remove one of them");
+    let mut elsewhere = world(&policy("{}"), &[]);
+    elsewhere.edit("app", |object| object["status"]["controllerNamespace"] = json!("other"));
+    elsewhere.look().await;
+    assert!(text(&elsewhere, long).contains("1.0.2"));
+}
+
+#[tokio::test]
+async fn a_revert_in_git_is_a_rollback() {
+    let mut world = world(&policy("{}"), &[]);
+    world.look().await;
+    let reverted = text(&world, OVERRIDE).replace("1.0.2", "1.0.0");
+    world.git.push(REPOSITORY, "main", OVERRIDE, &reverted);
+    for _ in 0..3 {
+        let report = world.look().await;
+        assert_eq!(report.images[0].reason, Reason::RolledBackByHand, "{}", said(&report));
+    }
+    world.restart();
+    assert_eq!(world.look().await.images[0].reason, Reason::RolledBackByHand);
+    world.push(APP, "1.0.3", "2026-04-01T00:00:00Z");
+    assert_eq!(world.look().await.images[0].reason, Reason::Updated);
+    assert!(text(&world, OVERRIDE).contains("1.0.3"));
+}
+
+#[tokio::test]
+async fn a_person_who_commits_meanwhile_is_seen() {
+    let values = "image:\n  tag: 1.0.0\n  name: registry.example/app\nreplicas: 1\n";
+    let mut world = world(&policy("{ target: HelmValues }"), &[("chart/values.yaml", values)]);
+    world.git.move_before_write("chart/values.yaml", &values.replace("replicas: 1", "replicas: 2"));
+    assert_eq!(world.look().await.images[0].reason, Reason::Updated);
+    assert_eq!(
+        text(&world, "chart/values.yaml"),
+        values.replace("1.0.0", "1.0.2").replace("replicas: 1", "replicas: 2")
+    );
+
+    world.push(APP, "1.0.3", "2026-04-01T00:00:00Z");
+    let pinned = values.replace("1.0.0", "1.0.4");
+    world.git.move_before_write("chart/values.yaml", &pinned);
+    let report = world.look().await;
+    assert_eq!(report.images[0].reason, Reason::WouldGoBackwards, "{}", said(&report));
+    assert_eq!(text(&world, "chart/values.yaml"), pinned);
+}
+
+#[tokio::test]
+async fn files_that_never_rest_are_left_for_the_next_look() {
+    let mut world = world(&policy("{}"), &[]);
+    for _ in 0..5 {
+        world.git.fail_write(GitError::changed("it moved"));
+    }
+    insta::assert_snapshot!(said(&world.look().await), @"WriteConflict: the files changed again and again while they were written; tried again at the next look");
+    assert_eq!(world.look().await.images[0].reason, Reason::Updated);
+}
+
+#[tokio::test]
+async fn failures_are_said_and_forget_nothing() {
+    let mut world = world(&policy("{}"), &[]);
+    world.git.fail_write(GitError::new(Reason::GitPushRejected, "the branch is protected"));
+    insta::assert_snapshot!(said(&world.look().await), @"GitPushRejected: the branch is protected");
+    world.look().await;
+    let file = text(&world, OVERRIDE).replace("1.0.2", "1.0.0");
+    world.git.push(REPOSITORY, "main", OVERRIDE, &file);
+    world.git.fail(REPOSITORY, Some(GitError::new(Reason::GitUnreachable, "no route")));
+    insta::assert_snapshot!(said(&world.look().await), @"GitUnreachable: no route");
+    world.git.fail(REPOSITORY, None);
+    world.restart();
+    assert_eq!(world.look().await.images[0].reason, Reason::RolledBackByHand);
+}
+
+#[tokio::test]
+async fn a_branch_of_its_own_waits_to_be_merged_without_a_second_commit() {
+    let git = "{ target: HelmValues, writeBranch: 'updates-{{ .AppName }}-{{ (index .Images 0).NewTag }}' }";
+    let values = "image:\n  tag: 1.0.0\n";
+    let mut world = world(&policy(git), &[("chart/values.yaml", values)]);
+    let report = world.look().await;
+    assert_eq!(report.images[0].reason, Reason::AwaitingMerge);
+    assert_eq!(report.images[0].current.as_deref(), Some("1.0.0"));
+    assert_eq!(text(&world, "chart/values.yaml"), values);
+    let commit = world.git.log(REPOSITORY, "updates-app-1.0.2").pop().unwrap();
+    assert_eq!(report.images[0].commit.as_deref(), Some(commit.id.as_str()));
+    assert_eq!(world.applications.refreshed(), []);
+    let told = world.status.clone();
+    for _ in 0..5 {
+        let report = world.look().await;
+        assert_eq!(report.images[0].reason, Reason::AwaitingMerge);
+        assert_eq!(pipeline::events(&report, told.as_ref()), []);
+    }
+    assert_eq!(world.git.asked().2, 1);
+    // Merged: it counts as written, so that taking it back holds.
+    world.git.push(REPOSITORY, "main", "chart/values.yaml", &values.replace("1.0.0", "1.0.2"));
+    assert_eq!(world.look().await.images[0].reason, Reason::UpToDate);
+    world.git.push(REPOSITORY, "main", "chart/values.yaml", values);
+    assert_eq!(world.look().await.images[0].reason, Reason::RolledBackByHand);
+}
+
+#[tokio::test]
+async fn a_newer_version_replaces_the_one_that_waits() {
+    let git = "{ target: HelmValues, writeBranch: updates }";
+    let mut world = world(&policy(git), &[("chart/values.yaml", "image:\n  tag: 1.0.0\n")]);
+    world.look().await;
+    world.push(APP, "1.0.3", "2026-04-01T00:00:00Z");
+    assert_eq!(world.look().await.images[0].reason, Reason::AwaitingMerge);
+    let file = world.git.text(REPOSITORY, "updates", "chart/values.yaml");
+    assert_eq!(file.as_deref(), Some("image:\n  tag: 1.0.3\n"));
+}
+
+#[tokio::test]
+async fn values_files_keep_what_they_have() {
+    let values =
+        "# values\r\nimage: &image\r\n  repository: registry.example/app # name\r\n  tag: '1.0.0'\r\nother: 1\r\n";
+    let image =
+        "image: registry.example/app, constraint: ~1.0, target: { helm: { name: image.repository, tag: image.tag } }";
+    let mut world =
+        world(&policy_of(image, "{ target: HelmValues, path: env/prod.yaml }"), &[("chart/env/prod.yaml", values)]);
+    insta::assert_snapshot!(said(&world.look().await), @"Updated: moved from `1.0.0` to `1.0.2`, the choice among 3 allowed tags, in commit c9dbd68863 of `main`");
+    assert_eq!(text(&world, "chart/env/prod.yaml"), values.replace("1.0.0", "1.0.2"));
+}
+
+#[tokio::test]
+async fn a_name_without_registry_stays_where_it_is_the_images() {
+    let image =
+        "image: registry.example/app, constraint: ~1.0, target: { helm: { name: image.repository, tag: image.tag } }";
+    let values = "image:\n  registry: registry.example\n  repository: app\n  tag: 1.0.0\n";
+    let mut short = world(&policy_of(image, "{ target: HelmValues }"), &[("chart/values.yaml", values)]);
+    short.look().await;
+    assert_eq!(text(&short, "chart/values.yaml"), values.replace("1.0.0", "1.0.2"));
+    let mut literal = world(
+        &policy_of(
+            "image: registry.example/app, constraint: ~1.0, target: { helm: { tag: image.tag } }",
+            "{ target: HelmValues }",
+        ),
+        &[("chart/values.yaml", "image.tag: 1.0.0\nimage: {tag: 0.1}\n")],
+    );
+    literal.look().await;
+    assert_eq!(text(&literal, "chart/values.yaml"), "image.tag: 1.0.2\nimage: {tag: 0.1}\n");
+}
+
+#[tokio::test]
+async fn missing_values_files_are_made_only_when_asked() {
+    let image = "image: registry.example/app, constraint: ~1.0, target: { helm: { name: a.name, tag: a.tag } }";
+    let mut world = world(&policy_of(image, "{ target: HelmValues }"), &[]);
+    insta::assert_snapshot!(said(&world.look().await), @"FileNotFound: `https://git.example/web` has no file `chart/values.yaml`; correct the path, or write `create: true` to make it");
+    world.rewrite(&policy_of(image, "{ target: HelmValues, create: true }"));
+    world.look().await;
+    insta::assert_snapshot!(text(&world, "chart/values.yaml"), @"
+    a:
+      name: registry.example/app
+      tag: 1.0.2
+    ");
+}
+
+#[tokio::test]
+async fn kustomizations_are_changed_by_entry() {
+    let file = "resources: [a.yaml]\nimages:\n- name: app # ours\n  newName: registry.example/app\n  newTag: 1.0.0\n  tagSuffix: -x\n- name: other\n  newTag: \"2\"\nopenapi: {path: x}\n";
+    let mut world = world(&policy("{ target: Kustomization }"), &[("base/kustomization.yml", file)]);
+    world.edit("app", |object| {
+        object["spec"]["source"]["path"] = json!("base");
+        object["status"]["sourceType"] = json!("Kustomize");
+    });
+    world.look().await;
+    assert_eq!(text(&world, "base/kustomization.yml"), file.replace("newTag: 1.0.0", "newTag: 1.0.2"));
+    world.git.push(REPOSITORY, "main", "base/Kustomization", "{}\n");
+    insta::assert_snapshot!(said(&world.look().await), @"AmbiguousFile: `https://git.example/web` holds `base/kustomization.yml` and `base/Kustomization`, and which one counts is not certain; remove one of them");
+    world.rewrite(&policy("{ target: Kustomization, path: ../none }"));
+    insta::assert_snapshot!(said(&world.look().await), @"FileNotFound: `https://git.example/web` has no file `none/kustomization.yaml`, `none/kustomization.yml`, `none/Kustomization`; correct `writeBack.git.path`");
+}
+
+#[tokio::test]
+async fn kustomizations_get_new_entries_and_digests() {
+    let image =
+        "image: registry.example/app, constraint: ~1.0, pin: TagAndDigest, target: { kustomize: { name: app } }";
+    let mut world = world(
+        &policy_of(image, "{ target: Kustomization, path: /base }"),
+        &[("base/kustomization.yaml", "resources:\n- a.yaml\n")],
+    );
+    world.look().await;
+    insta::assert_snapshot!(text(&world, "base/kustomization.yaml"), @"
+    resources:
+    - a.yaml
+    images:
+    - name: app
+      newName: registry.example/app
+      newTag: 1.0.2
+      digest: sha256:2c297a0e5e31b8ae2fd95d65218b8c39ab6cc8bdde0b98b6a30e89ea80d4cc2d
+    ");
+    world.rewrite(&policy_of(&image.replace("pin: TagAndDigest, ", ""), "{ target: Kustomization, path: /base }"));
+    world.push(APP, "1.0.3", "2026-04-01T00:00:00Z");
+    world.look().await;
+    insta::assert_snapshot!(text(&world, "base/kustomization.yaml"), @r#"
+    resources:
+    - a.yaml
+    images:
+    - name: app
+      newName: registry.example/app
+      newTag: 1.0.3
+      digest: ""
+    "#);
+}
+
+#[tokio::test]
+async fn any_file_is_changed_by_its_keys() {
+    let target = |file: &str| format!("image: registry.example/app, constraint: ~1.0, target: {{ file: {file} }}");
+    let deployment = "kind: Service\nmetadata: {name: web}\n---\nkind: Deployment\nspec:\n  containers:\n  - name: side\n    image: other:1\n  - image: registry.example/app:1.0.0 # main\n    name: web\n";
+    let spec = target("{ path: deploy/app.yaml, keys: { spec: 'spec.containers[name=web].image' } }");
+    let mut yaml = world(&policy_of(&spec, "{ target: Files }"), &[("deploy/app.yaml", deployment)]);
+    let report = yaml.look().await;
+    assert_eq!(text(&yaml, "deploy/app.yaml"), deployment.replace("app:1.0.0", "app:1.0.2"));
+    insta::assert_snapshot!(report.images[0].destination.as_deref().unwrap(), @"https://git.example/web@main:deploy/app.yaml:spec.containers[name=web].image");
+
+    let json = "{\n\t\"images\": {\"web.app\": {\"tag\": \"1.0.0\", \"digest\": \"\"}}\n}\n";
+    let keys = target("{ path: images.json, keys: { tag: 'images.\"web.app\".tag' } }");
+    let mut file = world(&policy_of(&keys, "{ target: Files }"), &[("images.json", json)]);
+    file.look().await;
+    assert_eq!(text(&file, "images.json"), json.replace("1.0.0", "1.0.2"));
+    let create = target("{ path: new/images.json, keys: { name: a.name, tag: a.tag }, create: true }");
+    let mut new = world(&policy_of(&create, "{ target: Files }"), &[]);
+    new.look().await;
+    insta::assert_snapshot!(text(&new, "new/images.json"), @r#"
+    {
+      "a": {
+        "name": "registry.example/app",
+        "tag": "1.0.2"
+      }
+    }
+    "#);
+}
+
+#[tokio::test]
+async fn the_manifest_of_the_application_is_changed_in_git() {
+    let manifest = "# apps\nkind: Namespace\nmetadata: {name: app}\n---\napiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata:\n  name: app\nspec:\n  source:\n    repoURL: https://git.example/web\n    path: chart\n    helm:\n      parameters:\n      - name: image.tag\n        value: \"1.0.0\" # tag\n        forceString: true\n";
+    let git = "{ target: Application, path: apps/all.yaml, repository: 'https://git.example/web' }";
+    let mut world = world(&policy(git), &[("apps/all.yaml", manifest)]);
+    world.look().await;
+    assert_eq!(text(&world, "apps/all.yaml"), manifest.replace("1.0.0", "1.0.2"));
+    world.git.push(
+        REPOSITORY,
+        "main",
+        "apps/all.yaml",
+        "kind: Application\napiVersion: argoproj.io/v1alpha1\nmetadata: {name: other}\n",
+    );
+    insta::assert_snapshot!(said(&world.look().await), @"FileNotFound: `apps/all.yaml` holds no Application `app`; name its file with `writeBack.git.path`");
+}
+
+#[tokio::test]
+async fn values_files_of_another_source_are_found() {
+    let values = "image:\n  tag: 1.0.0\n";
+    let mut world = world(&policy("{ target: HelmValues }"), &[]);
+    world.git.push("https://git.example/env", "live", "prod/values.yaml", values);
+    world.edit("app", |object| {
+        object["spec"] = json!({ "sources": [
+            { "repoURL": "https://charts.example", "chart": "web", "targetRevision": "1.2.3", "helm": { "valueFiles": ["$env/prod/values.yaml"] } },
+            { "repoURL": "https://git.example/env", "targetRevision": "live", "ref": "env" },
+        ] });
+        object["status"]["sourceTypes"] = json!(["Helm", ""]);
+    });
+    insta::assert_snapshot!(said(&world.look().await), @"Updated: moved from `1.0.0` to `1.0.2`, the choice among 3 allowed tags, in commit b55bbceb79 of `live`");
+    assert_eq!(
+        world.git.text("https://git.example/env", "live", "prod/values.yaml").as_deref(),
+        Some("image:\n  tag: 1.0.2\n")
+    );
+    world.rewrite(&policy("{}"));
+    insta::assert_snapshot!(said(&world.look().await), @"InvalidTarget: spec.writeBack.git.path: the source of `argocd/app` is a chart of a Helm repository, which has no folder in Git; use `target: HelmValues` with a values file of another source, `path: $name/values.yaml`");
+    world.rewrite(&policy("{ target: HelmValues, path: $none/values.yaml }"));
+    insta::assert_snapshot!(said(&world.look().await), @"InvalidTarget: spec.writeBack.git.path: no source of `argocd/app` has the name `ref: none`");
+}
+
+#[tokio::test]
+async fn what_cannot_be_written_is_said() {
+    let say = async |git: &str, files: &[(&str, &str)]| {
+        let mut world = world(&policy(git), files);
+        let said = said(&world.look().await);
+        assert_eq!(world.git.asked().1, 0, "{said}");
+        said
+    };
+    let values = |text: &'static str| [("chart/values.yaml", text)];
+    insta::assert_snapshot!(say("{ branch: none }", &[]).await, @"GitBranchNotFound: cannot read `https://git.example/web@none`: there is no branch `none`");
+    insta::assert_snapshot!(say("{ repository: 'https://git.example/none' }", &[]).await, @"GitRepositoryNotFound: cannot read `https://git.example/none`: the repository does not exist");
+    insta::assert_snapshot!(say("{ target: HelmValues, path: ../../values.yaml }", &[]).await, @"InvalidTarget: spec.writeBack.git.path: `chart/../../values.yaml` leads out of the repository");
+    insta::assert_snapshot!(say("{ target: HelmValues }", &values("a: [\n")).await, @"UnusableFile: `chart/values.yaml` cannot be read: line 1: unclosed bracket '['");
+    insta::assert_snapshot!(say("{ target: HelmValues }", &values("image:\n  tag: [1.0.0]\n")).await, @"UnusableFile: `image.tag` of `chart/values.yaml` is no place for a version: a list or mapping stands there; name a key that holds a text");
+    insta::assert_snapshot!(say("{ target: HelmValues }", &values("a: &t {tag: 1.0.0}\nimage: *t\n")).await, @"CannotEditLosslessly: `chart/values.yaml` cannot be changed without touching something else: line 2: `image` is an alias; write the value itself there first");
+    insta::assert_snapshot!(say("{ target: HelmValues }", &values("image: {tag: 1.0.0}\nimage: {tag: 1.0.0}\n")).await, @"CannotEditLosslessly: `chart/values.yaml` cannot be changed without touching something else: line 2: the key `image` stands here a second time");
+    insta::assert_snapshot!(say("{ path: other.yaml }", &[]).await, @"InvalidTarget: spec.writeBack.git.path: Argo CD reads no override file of the name `other.yaml`; for a values file write `target: HelmValues`");
+    insta::assert_snapshot!(say("{}", &[(OVERRIDE, "- a list\n")]).await, @"UnusableFile: `chart/.argocd-source-app.yaml` is no override: it is no mapping");
+}
+
+#[tokio::test]
+async fn links_are_not_followed() {
+    let mut world = world(&policy("{ target: HelmValues }"), &[]);
+    world.git.put(REPOSITORY, "main", "chart", GitEntry::Other("a link".to_owned()));
+    insta::assert_snapshot!(said(&world.look().await), @"UnusableFile: `chart/values.yaml` of `https://git.example/web` is not edited: it is `chart`, a link");
+}
+
+#[tokio::test]
+async fn revisions_that_are_no_branch_are_refused() {
+    let mut world = world(&policy("{}"), &[]);
+    for (revision, expected) in
+        [("HEAD", Reason::Updated), ("refs/heads/main", Reason::UpToDate), ("v1.*", Reason::InvalidTarget)]
+    {
+        world.edit("app", |object| object["spec"]["source"]["targetRevision"] = json!(revision));
+        let report = world.look().await;
+        assert_eq!(report.images[0].reason, expected, "{revision}: {}", said(&report));
+    }
+    let commit = "a".repeat(40);
+    world.edit("app", |object| object["spec"]["source"]["targetRevision"] = json!(commit));
+    assert_eq!(world.look().await.images[0].reason, Reason::InvalidTarget);
+}
+
+#[tokio::test]
+async fn two_hundred_applications_cost_one_look_up_and_are_all_given_at_once() {
+    let mut world = World::new(
+        "applications: [{ name: '*' }]\nimages: [{ image: registry.example/app, constraint: ~1.0 }]\nwriteBack: { method: Git }",
+    )
+    .tags(APP, &["1.0.0", "1.0.2"]);
+    world.git.push(REPOSITORY, "main", "README.md", "read me\n");
+    for number in 0..200 {
+        world = world.helm(&format!("app{number}"), &[("image.tag", "1.0.0")], &["registry.example/app:1.0.0"]);
+    }
+    let report = world.look().await;
+    assert!(report.images.iter().all(|image| image.reason == Reason::Updated));
+    assert_eq!(world.git.asked(), (1, 200, 200));
+    let report = world.look().await;
+    assert!(report.images.iter().all(|image| image.reason == Reason::UpToDate));
+    assert_eq!(world.git.asked(), (2, 200, 200));
+}
+
+#[tokio::test]
+async fn one_key_of_one_file_belongs_to_one_image() {
+    let spec = "applications: [{ name: '*' }]\nimages: [{ image: registry.example/app }, { image: registry.example/other }]\nwriteBack: { method: Git, git: { target: HelmValues } }";
+    let mut world = World::new(spec)
+        .helm("a", &[], &["registry.example/app:1.0.0"])
+        .helm("b", &[], &["registry.example/other:1.0.0"])
+        .tags(APP, &["1.0.0", "1.0.2"])
+        .tags("registry.example/other", &["1.0.0", "1.0.3"]);
+    world.git.push(REPOSITORY, "main", "chart/values.yaml", "image:\n  tag: 1.0.0\n");
+    insta::assert_snapshot!(said(&world.look().await), @"
+    TargetClaimedTwice: spec.images[0]: spec.images[1] of another Application is written to `https://git.example/web@main:chart/values.yaml#0:image.tag`, too; give each a key of its own
+    TargetClaimedTwice: spec.images[1]: spec.images[0] of another Application is written to `https://git.example/web@main:chart/values.yaml#0:image.tag`, too; give each a key of its own
+    ");
+    assert_eq!(world.git.asked().1, 0);
+
+    let older = "applications: [{ name: b }]\nimages: [{ image: registry.example/app, constraint: 1.0.0 }]\nwriteBack: { method: Git, git: { target: HelmValues } }";
+    let mut shared = World::new(&older.replace("name: b", "name: a").replace("constraint: 1.0.0", "constraint: ~1.0"))
+        .beside("older", "2025-01-01T00:00:00Z", older)
+        .helm("a", &[], &["registry.example/app:1.0.0"])
+        .helm("b", &[], &["registry.example/app:1.0.0"])
+        .tags(APP, &["1.0.0", "1.0.2"]);
+    shared.git.push(REPOSITORY, "main", "chart/values.yaml", "image:\n  tag: 1.0.0\n");
+    insta::assert_snapshot!(said(&shared.look().await), @"Conflict: spec.images[0]: the older policy `older` already writes `https://git.example/web@main:chart/values.yaml#0:image.tag`; leave the image to one of the two policies");
+}
+
+#[tokio::test]
+async fn a_dry_run_tells_and_writes_nothing() {
+    let mut world = world(&format!("{}\ndryRun: true", policy("{}")), &[]);
+    insta::assert_snapshot!(said(&world.look().await), @"WouldUpdate: would be moved from `1.0.0` to `1.0.2`, the choice among 3 allowed tags");
+    assert_eq!(world.git.asked().1, 0);
+}
+
+#[tokio::test]
+async fn an_explanation_reads_git_and_writes_nothing() {
+    let world = world(&policy("{ target: HelmValues }"), &[("chart/values.yaml", "image:\n  tag: 1.0.0\n")]);
+    let explained = world.explain("app", Some("1.2.0")).await.unwrap();
+    let image = &explained.images[0];
+    assert_eq!((image.report.reason, image.runs), (Reason::WouldUpdate, false));
+    assert_eq!(image.verdict.as_ref().unwrap().as_ref().unwrap().reason, Reason::OutsideConstraint);
+    assert_eq!(world.git.asked().1, 0);
+}
+
+#[tokio::test]
+async fn messages_are_the_users_and_name_policy_and_application() {
+    let git = "{ commit: { messageTemplate: '{{ .Policy }}{{ range .AppChanges }} {{ .Image }} {{ .OldTag }}>{{ .NewTag }}{{ end }}', signOff: true, author: { name: Bot, email: bot@example.com } } }";
+    let mut world = world(&policy(git), &[]);
+    world.look().await;
+    insta::assert_snapshot!(world.git.log(REPOSITORY, "main").pop().unwrap().message, @"
+    argocd/web app 1.0.0>1.0.2
+
+    Fairlead-Policy: argocd/web
+    Fairlead-Application: argocd/app
+    Signed-off-by: Bot <bot@example.com>
+    ");
+}
+
+#[tokio::test]
+async fn an_application_set_that_would_undo_the_manifest_is_no_matter_for_other_files() {
+    let mut world = world(&policy("{}"), &[]);
+    world.edit("app", |object| {
+        object["metadata"]["ownerReferences"] =
+            json!([{ "apiVersion": "argoproj.io/v1alpha1", "kind": "ApplicationSet", "name": "set", "uid": "x", "controller": true }]);
+    });
+    assert_eq!(world.look().await.images[0].reason, Reason::Updated);
+}
