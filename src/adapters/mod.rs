@@ -14,3 +14,4 @@ pub mod memory;
 pub mod oci;
 pub mod registries_file;
 pub mod webhooks;
+pub mod working_copy;

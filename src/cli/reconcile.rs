@@ -29,6 +29,10 @@ pub struct Args {
     /// Speaks to this registry, `host` or `host:port`, without TLS. May be given more than once.
     #[arg(long, value_name = "HOST")]
     pub plain_http: Vec<String>,
+    /// Where a Git repository lies on this machine as a working copy, for policies that write to Git: commits are made there and never
+    /// pushed. May be given more than once.
+    #[arg(long, value_name = "URL=PATH", value_parser = repository)]
+    pub repository: Vec<(String, PathBuf)>,
     #[command(flatten)]
     pub registries: RegistriesArgs,
     /// How long to wait between two looks, for example `30s` or `5m`.
@@ -38,7 +42,7 @@ pub struct Args {
 
 /// Runs the command: 0 is fine, 1 a failure, 2 a wrong usage.
 pub async fn run(args: Args) -> ExitCode {
-    let Args { manifests, once, dry_run, plain_http, registries, interval } = args;
+    let Args { manifests, once, dry_run, plain_http, repository, registries, interval } = args;
     let mode = if dry_run { Mode::DryRun } else { Mode::Write };
     let directory = match Directory::open(&manifests, mode) {
         Ok(directory) => Arc::new(directory),
@@ -57,7 +61,7 @@ pub async fn run(args: Args) -> ExitCode {
         }
     };
     registry.configure(configured.configuration.clone());
-    let mut session = Session::new(directory, mode, Arc::clone(&registry) as _, clock);
+    let mut session = Session::new(directory, mode, Arc::clone(&registry) as _, clock).with_repositories(repository);
     if once {
         let round = session.round().await;
         say(&render_round(&round));
@@ -96,6 +100,14 @@ fn wrong(error: &dyn std::error::Error, code: u8) -> ExitCode {
     let cause = error.source().map(|source| format!(": {source}")).unwrap_or_default();
     complain(&format!("{} {error}{cause}\n", styled(BAD, "error:")));
     ExitCode::from(code)
+}
+
+/// The address of a repository, and where it lies. An address may hold `=`, so the last one counts.
+fn repository(text: &str) -> Result<(String, PathBuf), String> {
+    match text.rsplit_once('=') {
+        Some((address, path)) if !address.is_empty() && !path.is_empty() => Ok((address.to_owned(), path.into())),
+        _ => Err(format!("`{text}` is not URL=PATH; write for example `https://git.example.com/web.git=./web`")),
+    }
 }
 
 /// A duration of at least a second.

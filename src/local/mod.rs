@@ -5,6 +5,7 @@ pub mod render;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -12,6 +13,7 @@ use jiff::Timestamp;
 use crate::adapters::directory::{Change, Directory, Mode, PolicyManifest, Survey};
 use crate::adapters::identity::{CloudIdentities, IdentitySettings};
 use crate::adapters::oci::{RegistryClient, RegistrySettings, SetUpError};
+use crate::adapters::working_copy::WorkingCopies;
 use crate::lower;
 use crate::model::{PolicyId, Problem, Reason, Report, Severity, State};
 use crate::pipeline::{self, Memory};
@@ -24,6 +26,7 @@ pub struct Session {
     registry: Arc<dyn Registry>,
     clock: Arc<dyn Clock>,
     memories: BTreeMap<PolicyId, Memory>,
+    git: WorkingCopies,
 }
 
 /// What one look at a folder came to.
@@ -42,7 +45,14 @@ pub struct Round {
 impl Session {
     /// A session on `directory`, which was opened in `mode`.
     pub fn new(directory: Arc<Directory>, mode: Mode, registry: Arc<dyn Registry>, clock: Arc<dyn Clock>) -> Self {
-        Self { directory, mode, registry, clock, memories: BTreeMap::new() }
+        let git = WorkingCopies::new(Vec::new(), mode);
+        Self { directory, mode, registry, clock, memories: BTreeMap::new(), git }
+    }
+
+    /// The same session, which finds repositories at `copies`: addresses and folders of this machine.
+    #[must_use]
+    pub fn with_repositories(self, copies: Vec<(String, PathBuf)>) -> Self {
+        Self { git: WorkingCopies::new(copies, self.mode), ..self }
     }
 
     /// One look: asks the registries anew, decides, writes, and tells.
@@ -57,11 +67,14 @@ impl Session {
             if self.mode == Mode::DryRun {
                 report.images.iter_mut().filter(|image| image.reason == Reason::Updated).for_each(|image| {
                     image.reason = Reason::WouldUpdate;
+                    image.commit = None;
                 });
             }
             reports.push(report);
         }
-        Round { reports, problems, notes, changes: self.directory.take_changes() }
+        let mut changes = self.directory.take_changes();
+        changes.extend(self.git.take_changes());
+        Round { reports, problems, notes, changes }
     }
 
     /// One look at one policy.
@@ -75,7 +88,8 @@ impl Session {
             return (unusable(manifest, problems, now), memory.clone());
         }
         let (applications, policies) = (&*self.directory, &*self.directory);
-        let ports = Ports { applications, policies, registry: &*self.registry, git: None, clock: &*self.clock };
+        let ports =
+            Ports { applications, policies, registry: &*self.registry, git: Some(&self.git), clock: &*self.clock };
         let mut report = pipeline::reconcile(ports, &lowered, memory, now).await;
         // A dry run wrote nothing, so there is nothing to remember: the file would look as if a person had taken the version back.
         let memory = if self.mode == Mode::DryRun { memory.clone() } else { pipeline::memory_of(&report) };
