@@ -8,6 +8,7 @@ pub mod credentials;
 pub mod directory;
 pub mod embedded;
 pub mod forge;
+pub mod git;
 pub mod identity;
 pub mod kubernetes;
 pub mod memory;

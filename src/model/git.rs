@@ -33,7 +33,7 @@ pub enum GitAccess {
 pub struct CommitId(String);
 
 /// Where a branch stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct GitTip {
     /// The name of the branch, without `refs/heads/`.
     pub branch: String,

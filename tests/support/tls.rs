@@ -35,14 +35,20 @@ fn pem(what: &str, content: &str) -> String {
     format!("-----BEGIN {what}-----\n{content}\n-----END {what}-----\n")
 }
 
-/// Starts a server on a thread of its own that answers one handshake. Gives where it listens.
-pub fn untrusted() -> String {
+/// What a server with that certificate needs.
+pub fn config() -> ServerConfig {
     fairlead::adapters::oci::install_tls_provider();
     let decode = |text| STANDARD.decode(text).expect("the text above is base64");
-    let config = ServerConfig::builder()
+    ServerConfig::builder()
         .with_no_client_auth()
         .with_single_cert(vec![CertificateDer::from(decode(CERTIFICATE))], PrivatePkcs8KeyDer::from(decode(KEY)).into())
-        .expect("certificate and key above belong together");
+        .expect("certificate and key above belong together")
+}
+
+/// Starts a server on a thread of its own that answers one handshake. Gives where it listens.
+#[allow(dead_code, reason = "not every binary of tests needs both")]
+pub fn untrusted() -> String {
+    let config = config();
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");
     let host = listener.local_addr().expect("a listener has an address").to_string();
     std::thread::spawn(move || {

@@ -1,0 +1,293 @@
+//! The adapter of the port `Git`.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
+
+use super::address::Address;
+use super::command::{Git, Order, arguments};
+use super::mirror::{Mirror, folder_size};
+use super::observe::{GitObserver, Nobody};
+use super::queue::Queues;
+use super::reads::Reads;
+use super::session::{REMOTE, Session};
+use super::sign::Signer;
+use super::tips::{TipKey, Tips};
+use crate::model::{CommitId, GitBranch, GitEntry, GitLogin, GitPlan, GitProxy, GitTip, GitWritten, Reason};
+use crate::ports::{Clock, Git as GitPort, GitError, GitLogins, Secrets};
+
+/// Limits and places of the engine.
+#[derive(Debug, Clone)]
+pub struct GitSettings {
+    /// The `git` executable; a bare name is looked for in `PATH`.
+    pub program: PathBuf,
+    /// The folder for copies of repositories: ours alone, made where it is not. Nothing in it is needed.
+    pub state: PathBuf,
+    /// How long plans for one branch are gathered, from the first.
+    pub window: Duration,
+    /// How long one command of Git may take.
+    pub time: Duration,
+    /// How often a push is tried on a branch that moves.
+    pub attempts: u32,
+    /// How many bytes the copy of one repository may have before it is made anew.
+    pub maximum_copy: u64,
+    /// How many bytes all copies may have; those that were not used for longest are removed.
+    pub maximum_state: u64,
+    /// The proxy for repositories whose login names none.
+    pub proxy: Option<GitProxy>,
+    /// Whether a repository may be a folder of this machine.
+    pub folders: bool,
+}
+
+impl GitSettings {
+    /// The usual limits, with copies in `state`.
+    pub fn new(state: impl Into<PathBuf>) -> Self {
+        Self {
+            program: "git".into(),
+            state: state.into(),
+            window: Duration::from_secs(1),
+            time: Duration::from_secs(90),
+            attempts: 12,
+            maximum_copy: 512 * 1024 * 1024,
+            maximum_state: 4 * 1024 * 1024 * 1024,
+            proxy: None,
+            folders: false,
+        }
+    }
+}
+
+/// Git by its executable.
+pub struct GitEngine {
+    inner: Arc<Inner>,
+    queues: Queues,
+    reads: Reads,
+}
+
+/// What reading and writing share.
+pub(super) struct Inner {
+    pub git: Git,
+    pub settings: GitSettings,
+    pub logins: Arc<dyn GitLogins>,
+    pub clock: Arc<dyn Clock>,
+    pub signer: Signer,
+    pub tips: Tips,
+    mirrors: Mutex<HashMap<String, Arc<Mirror>>>,
+}
+
+/// A repository with a login that is good now.
+pub(super) struct Open {
+    /// The configuration of Git for it.
+    pub session: Session,
+    /// Its copy; never shared between logins.
+    pub mirror: Arc<Mirror>,
+}
+
+impl GitEngine {
+    /// The engine, when Git is there and new enough.
+    ///
+    /// # Errors
+    /// A sentence: Git is missing or too old, or the folder for copies cannot be used.
+    pub async fn start(
+        settings: GitSettings,
+        logins: Arc<dyn GitLogins>,
+        secrets: Arc<dyn Secrets>,
+        clock: Arc<dyn Clock>,
+        observer: Option<Arc<dyn GitObserver>>,
+    ) -> Result<Self, String> {
+        prepare_state(&settings.state)?;
+        let path = std::env::var_os("PATH").unwrap_or_else(|| OsString::from("/usr/bin:/bin"));
+        let observer = observer.unwrap_or_else(|| Arc::new(Nobody));
+        let git = Git {
+            program: settings.program.clone(),
+            time: settings.time,
+            path: path.clone(),
+            observer: observer.clone(),
+        };
+        check_version(&git, &settings.state).await?;
+        let signer = Signer { secrets, path };
+        let window = settings.window;
+        let (tips, mirrors) = (Tips::default(), Mutex::default());
+        let inner = Arc::new(Inner { git, settings, logins, clock, signer, tips, mirrors });
+        Ok(Self { queues: Queues::new(inner.clone(), window, observer), reads: Reads::new(inner.clone()), inner })
+    }
+}
+
+#[async_trait]
+impl GitPort for GitEngine {
+    async fn tip(&self, branch: &GitBranch, fresh_since: Timestamp) -> Result<GitTip, GitError> {
+        self.inner.tip(branch, fresh_since).await
+    }
+
+    async fn read(&self, branch: &GitBranch, tip: &GitTip, paths: &[String]) -> Result<Vec<GitEntry>, GitError> {
+        self.reads.read(branch, tip, paths).await
+    }
+
+    async fn write(&self, plan: GitPlan) -> Result<GitWritten, GitError> {
+        self.queues.write(plan).await
+    }
+}
+
+impl Inner {
+    /// Logs in to the repository of `branch`.
+    pub async fn open(&self, branch: &GitBranch) -> Result<Open, GitError> {
+        let address = Address::new(branch, self.settings.folders)?;
+        if !address.exists() {
+            let message = format!("there is no repository in the folder `{}`", address.text);
+            return Err(GitError::new(Reason::GitRepositoryNotFound, message));
+        }
+        let login = address.login(self.logins.login(branch).await?);
+        let session = Session::open(&address, &login, self.settings.proxy.as_ref())?;
+        Ok(Open { session, mirror: self.mirror(&key(&address, &login)) })
+    }
+
+    fn mirror(&self, key: &str) -> Arc<Mirror> {
+        let mut mirrors = self.mirrors.lock().unwrap_or_else(PoisonError::into_inner);
+        let folder = self.settings.state.join(format!("{key}.git"));
+        mirrors.entry(key.to_owned()).or_insert_with(|| Arc::new(Mirror::new(folder))).clone()
+    }
+
+    /// Where `branch` stands, asked for no earlier than `fresh_since`.
+    pub async fn tip(&self, branch: &GitBranch, fresh_since: Timestamp) -> Result<GitTip, GitError> {
+        let look = || async {
+            let open = self.open(branch).await?;
+            let refs = self.look_up(&open.session, branch, branch.branch.as_deref(), None).await?;
+            refs.tip(branch)
+        };
+        self.tips.tip(TipKey::new(branch), fresh_since, || self.clock.now(), look).await
+    }
+
+    /// Where a branch of the repository, or the one that its `HEAD` names, and perhaps another one stand.
+    pub async fn look_up(
+        &self,
+        session: &Session,
+        shown: &GitBranch,
+        branch: Option<&str>,
+        other: Option<&str>,
+    ) -> Result<Refs, GitError> {
+        let mut words = arguments(["ls-remote", "--symref", "--", REMOTE]);
+        words.push(branch.map_or_else(|| "HEAD".to_owned(), |branch| format!("refs/heads/{branch}")));
+        words.extend(other.map(|other| format!("refs/heads/{other}")));
+        let what = format!("cannot look at `{shown}`");
+        let order = Order { what, arguments: words, input: Vec::new(), session: Some(session) };
+        let output = self.git.run(&self.settings.state, order).await?;
+        Ok(Refs::parse(&String::from_utf8_lossy(&output)))
+    }
+
+    /// Removes copies that were not used for longest, as long as all together are too large.
+    pub fn tidy(&self, keep: &Mirror) {
+        let mut copies: Vec<(std::time::SystemTime, u64, PathBuf)> = Vec::new();
+        for entry in std::fs::read_dir(&self.settings.state).into_iter().flatten().flatten() {
+            let used = entry.metadata().and_then(|metadata| metadata.modified());
+            copies.push((used.unwrap_or(std::time::UNIX_EPOCH), folder_size(&entry.path()), entry.path()));
+        }
+        copies.sort();
+        let mut total: u64 = copies.iter().map(|(_, size, _)| size).sum();
+        for (_, size, folder) in copies {
+            if total <= self.settings.maximum_state {
+                return;
+            }
+            let mirrors = self.mirrors.lock().unwrap_or_else(PoisonError::into_inner);
+            let used = mirrors.values().find(|mirror| mirror.folder == folder).cloned();
+            drop(mirrors);
+            let guard = used.as_ref().map(|mirror| mirror.change.try_lock());
+            let free = folder != keep.folder && !matches!(guard, Some(Err(_)));
+            if free
+                && used
+                    .as_ref()
+                    .map_or_else(|| std::fs::remove_dir_all(&folder).is_ok(), |mirror| mirror.discard().is_ok())
+            {
+                total = total.saturating_sub(size);
+            }
+        }
+    }
+}
+
+/// Refs of a remote repository.
+#[derive(Debug, Default)]
+pub(super) struct Refs {
+    /// The branch that `HEAD` names.
+    head: Option<String>,
+    refs: HashMap<String, CommitId>,
+}
+
+impl Refs {
+    fn parse(text: &str) -> Self {
+        let mut refs = Self::default();
+        for line in text.lines() {
+            match line.split_once('\t') {
+                Some((target, "HEAD")) if target.starts_with("ref: refs/heads/") => {
+                    refs.head = target.strip_prefix("ref: refs/heads/").map(str::to_owned);
+                }
+                Some((commit, name)) => {
+                    refs.refs.extend(CommitId::new(commit).map(|commit| (name.to_owned(), commit)));
+                }
+                None => {}
+            }
+        }
+        refs
+    }
+
+    /// Where `branch` stands.
+    pub fn commit(&self, branch: &str) -> Option<&CommitId> {
+        self.refs.get(&format!("refs/heads/{branch}"))
+    }
+
+    /// The tip of the branch that was asked for.
+    fn tip(&self, asked: &GitBranch) -> Result<GitTip, GitError> {
+        let missing = |what: String| GitError::new(Reason::GitBranchNotFound, what);
+        if let Some(branch) = &asked.branch {
+            let commit = self.commit(branch).cloned();
+            let commit = commit.ok_or_else(|| missing(format!("`{asked}`: there is no such branch")))?;
+            return Ok(GitTip { branch: branch.clone(), commit });
+        }
+        match (&self.head, self.refs.get("HEAD")) {
+            (Some(branch), Some(commit)) => Ok(GitTip { branch: branch.clone(), commit: commit.clone() }),
+            _ => Err(missing(format!("`{asked}` has no default branch; name one"))),
+        }
+    }
+}
+
+/// The name of a repository as one login sees it.
+fn key(address: &Address, login: &GitLogin) -> String {
+    let secret =
+        login.secret.as_ref().map(|secret| format!("{}/{}", secret.namespace, secret.name)).unwrap_or_default();
+    let user = login.basic().map(|(user, _)| user.to_owned()).unwrap_or_default();
+    let digest = Sha256::digest(format!("{}\0{secret}\0{user}", address.text));
+    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Makes the folder for copies; nobody else may change what is in it.
+fn prepare_state(state: &Path) -> Result<(), String> {
+    let failed = |why: String| format!("cannot keep copies of repositories in `{}`: {why}", state.display());
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700).create(state).map_err(|error| failed(error.to_string()))?;
+    let metadata = std::fs::symlink_metadata(state).map_err(|error| failed(error.to_string()))?;
+    let ours = metadata.is_dir() && metadata.uid() == rustix::process::geteuid().as_raw();
+    if ours && metadata.mode() & 0o002 == 0 {
+        Ok(())
+    } else {
+        Err(failed("it belongs to somebody else, or anybody may write in it".to_owned()))
+    }
+}
+
+/// Git knows `GIT_CONFIG_GLOBAL` since 2.32.
+async fn check_version(git: &Git, folder: &Path) -> Result<(), String> {
+    let order = Order { what: String::new(), arguments: arguments(["version"]), input: Vec::new(), session: None };
+    let ended = git.try_run(folder, order).await.map_err(|error| format!("Git cannot be used: {error}"))?;
+    let text = String::from_utf8_lossy(&ended.output).into_owned();
+    let version = text.split(' ').nth(2).unwrap_or_default().to_owned();
+    let mut numbers = version.split('.').map(|number| number.trim().parse::<u32>().unwrap_or(0));
+    let found = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    if found >= (2, 32) {
+        Ok(())
+    } else {
+        Err(format!("Git {} is too old, or not Git: 2.32 or newer is needed", version.trim()))
+    }
+}

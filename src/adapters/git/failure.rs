@@ -1,0 +1,136 @@
+//! What Git's complaints mean.
+
+use super::process::Broken;
+use crate::model::Reason;
+use crate::ports::GitError;
+
+/// How much of a server's words is shown.
+const MAXIMUM_WORDS: usize = 400;
+
+/// Complaints of Git 2.32 and newer, of curl and of OpenSSH in the locale `C`, in lower case; the first that is found counts.
+const COMPLAINTS: &[(&str, Reason)] = &[
+    ("host key verification failed", Reason::GitNotTrusted),
+    ("remote host identification has changed", Reason::GitNotTrusted),
+    ("ssl certificate problem", Reason::GitNotTrusted),
+    ("certificate verification failed", Reason::GitNotTrusted),
+    ("unable to get local issuer", Reason::GitNotTrusted),
+    ("certificate subject name", Reason::GitNotTrusted),
+    ("does not match target host name", Reason::GitNotTrusted),
+    ("error setting certificate", Reason::GitNotTrusted),
+    ("couldn't find remote ref", Reason::GitBranchNotFound),
+    ("could not read username", Reason::GitDenied),
+    ("could not read password", Reason::GitDenied),
+    ("authentication failed", Reason::GitDenied),
+    ("returned error: 401", Reason::GitDenied),
+    ("returned error: 403", Reason::GitDenied),
+    ("permission denied (", Reason::GitDenied),
+    ("access denied", Reason::GitDenied),
+    ("not authorized", Reason::GitDenied),
+    ("returned error: 404", Reason::GitRepositoryNotFound),
+    ("repository not found", Reason::GitRepositoryNotFound),
+    ("does not appear to be a git repository", Reason::GitRepositoryNotFound),
+    ("' not found", Reason::GitRepositoryNotFound),
+    ("no such file or directory", Reason::GitRepositoryNotFound),
+    ("timed out", Reason::GitTimeout),
+    ("operation too slow", Reason::GitTimeout),
+    ("could not resolve host", Reason::GitUnreachable),
+    ("failed to connect", Reason::GitUnreachable),
+    ("couldn't connect to server", Reason::GitUnreachable),
+    ("connection refused", Reason::GitUnreachable),
+    ("connection reset", Reason::GitUnreachable),
+    ("connection closed", Reason::GitUnreachable),
+    ("no route to host", Reason::GitUnreachable),
+    ("network is unreachable", Reason::GitUnreachable),
+    ("empty reply from server", Reason::GitUnreachable),
+    ("returned error: 429", Reason::GitUnreachable),
+    ("returned error: 5", Reason::GitUnreachable),
+    ("[remote rejected]", Reason::GitPushRejected),
+    ("pre-receive hook declined", Reason::GitPushRejected),
+];
+
+/// The class of a complaint.
+pub(super) fn class(errors: &str) -> Reason {
+    let errors = errors.to_lowercase();
+    let found = COMPLAINTS.iter().find(|(words, _)| errors.contains(words));
+    found.map_or(Reason::GitFailed, |(_, reason)| *reason)
+}
+
+/// The failure of `what`, which Git complained of with `errors`.
+pub(super) fn failure(what: &str, errors: &str) -> GitError {
+    let reason = class(errors);
+    let hint = if errors.contains("returned error: 30") || errors.contains("unable to update url base") {
+        "; it redirects, which is not followed: write the address that it redirects to"
+    } else {
+        ""
+    };
+    GitError::new(reason, format!("{what}: {}{hint}", words(errors)))
+}
+
+/// The failure of `what`, which never ended.
+pub(super) fn broken(what: &str, cause: &Broken) -> GitError {
+    let reason = match cause {
+        Broken::Timeout(_) => Reason::GitTimeout,
+        Broken::Start { .. } | Broken::TooMuch(_) | Broken::Read(_) => Reason::GitFailed,
+    };
+    GitError::new(reason, format!("{what}: {cause}"))
+}
+
+/// What a person needs of a complaint, in one line.
+pub(super) fn words(errors: &str) -> String {
+    let lines = errors.lines().map(|line| line.trim().trim_end_matches('.'));
+    let worth = |line: &&str| {
+        !line.is_empty()
+            && !line.starts_with("hint:")
+            && !line.starts_with("@@@")
+            && !line.starts_with("Done")
+            && !line.starts_with("To ")
+    };
+    let mut text = lines.filter(worth).collect::<Vec<_>>().join("; ").replace(char::is_control, " ");
+    if text.len() > MAXIMUM_WORDS {
+        let end = (0..=MAXIMUM_WORDS).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        text.truncate(end);
+        text.push('…');
+    }
+    if text.is_empty() { "Git says nothing".to_owned() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn complaints_have_their_reasons() {
+        let table = [
+            ("fatal: Authentication failed for 'https://h/a/'", Reason::GitDenied),
+            ("fatal: could not read Username for 'https://h': terminal prompts disabled", Reason::GitDenied),
+            ("git@h: Permission denied (publickey).", Reason::GitDenied),
+            ("fatal: repository 'https://h/a/' not found", Reason::GitRepositoryNotFound),
+            ("fatal: unable to access 'https://h/': Could not resolve host: h", Reason::GitUnreachable),
+            ("fatal: unable to access 'https://h/': The requested URL returned error: 503", Reason::GitUnreachable),
+            ("fatal: unable to access 'https://h/': The requested URL returned error: 403", Reason::GitDenied),
+            (
+                "No ED25519 host key is known for h and you have requested strict checking.\nHost key verification failed.",
+                Reason::GitNotTrusted,
+            ),
+            (
+                "fatal: unable to access 'https://h/': server certificate verification failed. CAfile: none CRLfile: none",
+                Reason::GitNotTrusted,
+            ),
+            ("ssh: connect to host h port 22: Connection timed out", Reason::GitTimeout),
+            ("! a:b [remote rejected] (protected branch)", Reason::GitPushRejected),
+            ("fatal: index-pack failed", Reason::GitFailed),
+        ];
+        for (errors, reason) in table {
+            assert_eq!(class(errors), reason, "{errors}");
+        }
+    }
+
+    #[test]
+    fn a_redirect_is_told_with_what_to_do() {
+        let error = failure(
+            "cannot look at `https://h/a`",
+            "fatal: unable to access 'https://h/a/': The requested URL returned error: 301\n",
+        );
+        insta::assert_snapshot!(error.message, @"cannot look at `https://h/a`: fatal: unable to access 'https://h/a/': The requested URL returned error: 301; it redirects, which is not followed: write the address that it redirects to");
+    }
+}

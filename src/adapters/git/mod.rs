@@ -1,0 +1,24 @@
+//! Git, by the `git` executable: reading at the tip of a branch, and one queue for each branch that is written.
+//!
+//! Why the executable, and how it is kept from everything else: `docs/decisions/git-engine.md`.
+
+mod address;
+mod apply;
+mod command;
+mod commit;
+mod engine;
+mod failure;
+mod mirror;
+mod observe;
+mod private;
+mod process;
+mod queue;
+mod reads;
+mod round;
+mod session;
+mod sign;
+mod tips;
+mod tree;
+
+pub use engine::{GitEngine, GitSettings};
+pub use observe::{GitObserver, GitOperation};

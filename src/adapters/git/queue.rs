@@ -1,0 +1,196 @@
+//! One queue for each branch that is written.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rand::Rng as _;
+use tokio::sync::oneshot;
+
+use super::engine::Inner;
+use super::observe::GitObserver;
+use super::round::Round;
+use crate::model::{CommitId, GitBranch, GitPlan, GitWritten, Reason};
+use crate::ports::GitError;
+
+/// Between two tries on a branch that moves.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// A repository as one access sees it, with the branch that is read and the one that is written.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct QueueKey {
+    /// The repository and the branch that is read, by its name.
+    pub base: GitBranch,
+    /// The branch that is made anew, where it is another one.
+    pub write: Option<String>,
+}
+
+/// A plan that waits to be written.
+pub(super) struct Pending {
+    /// The plan.
+    pub plan: GitPlan,
+    /// The commits that brought it, as far as we pushed them, and whether the server took the last.
+    pub pushed: Vec<CommitId>,
+    /// Whether the server said that it took one of them.
+    pub taken: bool,
+    answer: oneshot::Sender<Result<GitWritten, GitError>>,
+    _place: Place,
+}
+
+/// All queues.
+pub(super) struct Queues {
+    inner: Arc<Inner>,
+    window: Duration,
+    waiting: Arc<Mutex<HashMap<QueueKey, Vec<Pending>>>>,
+    length: Arc<Length>,
+}
+
+struct Length {
+    plans: AtomicUsize,
+    observer: Arc<dyn GitObserver>,
+}
+
+/// One place in the length of all queues.
+struct Place(Arc<Length>);
+
+impl Queues {
+    /// No plans so far.
+    pub fn new(inner: Arc<Inner>, window: Duration, observer: Arc<dyn GitObserver>) -> Self {
+        let length = Arc::new(Length { plans: AtomicUsize::new(0), observer });
+        Self { inner, window, waiting: Arc::default(), length }
+    }
+
+    /// Writes `plan` with all others for its branch.
+    pub async fn write(&self, plan: GitPlan) -> Result<GitWritten, GitError> {
+        let mut base = plan.base.clone();
+        if base.branch.is_none() {
+            base.branch = Some(self.inner.tip(&base, Timestamp::MIN).await?.branch);
+        }
+        let write = plan.write_branch.clone().filter(|branch| Some(branch) != base.branch.as_ref());
+        for branch in base.branch.iter().chain(&write) {
+            check_branch(branch)?;
+        }
+        let (answer, receive) = oneshot::channel();
+        let shown = base.to_string();
+        let place = Place::taken(self.length.clone());
+        self.put(QueueKey { base, write }, Pending { plan, pushed: Vec::new(), taken: false, answer, _place: place });
+        let gone = |_| GitError::new(Reason::GitFailed, format!("writing to `{shown}` was broken off"));
+        receive.await.map_err(gone)?
+    }
+
+    fn put(&self, key: QueueKey, pending: Pending) {
+        let mut all = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(waiting) = all.get_mut(&key) {
+            waiting.push(pending);
+            return;
+        }
+        all.insert(key.clone(), vec![pending]);
+        drop(all);
+        tokio::spawn(work(self.inner.clone(), key, self.waiting.clone(), self.window));
+    }
+}
+
+/// Writes what gathers for one branch, until nothing does.
+async fn work(inner: Arc<Inner>, key: QueueKey, all: Arc<Mutex<HashMap<QueueKey, Vec<Pending>>>>, window: Duration) {
+    loop {
+        tokio::time::sleep(window).await;
+        let pending = {
+            let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+            match all.get_mut(&key) {
+                Some(waiting) if !waiting.is_empty() => std::mem::take(waiting),
+                _ => {
+                    all.remove(&key);
+                    return;
+                }
+            }
+        };
+        flush(&inner, &key, pending).await;
+    }
+}
+
+/// Writes `pending`, again and again while the branch moves.
+async fn flush(inner: &Inner, key: &QueueKey, mut pending: Vec<Pending>) {
+    let mut pause = FIRST_PAUSE;
+    for attempt in 1.. {
+        let before = pending.len();
+        match inner.round(key, &mut pending).await {
+            Ok(Round::Done) => return,
+            Ok(Round::Moved) if attempt >= inner.settings.attempts => {
+                let message =
+                    format!("`{}` moved {attempt} times while it was written; it is tried again later", key.shown());
+                return fail(pending, &GitError::new(Reason::WriteConflict, message));
+            }
+            Ok(Round::Moved) => {}
+            Err(error) => return fail(pending, &error),
+        }
+        tracing::debug!(branch = %key.shown(), attempt, plans = before, "the branch moved while it was written");
+        let part = rand::rng().random_range(0.5..1.0);
+        tokio::time::sleep(pause.mul_f64(part)).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+fn fail(pending: Vec<Pending>, error: &GitError) {
+    for one in pending {
+        one.answer(Err(error.clone()));
+    }
+}
+
+impl Pending {
+    /// Tells whoever waits.
+    pub fn answer(self, answer: Result<GitWritten, GitError>) {
+        // Who does not wait any more needs no answer.
+        let _ = self.answer.send(answer);
+    }
+}
+
+impl QueueKey {
+    /// The branch that is written, as people write it.
+    pub fn shown(&self) -> GitBranch {
+        let branch = self.write.clone().or_else(|| self.base.branch.clone());
+        GitBranch { branch, ..self.base.clone() }
+    }
+
+    /// The name of the branch that is read.
+    pub fn base_name(&self) -> &str {
+        self.base.branch.as_deref().unwrap_or("HEAD")
+    }
+
+    /// The name of the branch that is written.
+    pub fn written_name(&self) -> &str {
+        self.write.as_deref().unwrap_or_else(|| self.base_name())
+    }
+}
+
+impl Place {
+    fn taken(length: Arc<Length>) -> Self {
+        length.observer.queued(length.plans.fetch_add(1, Ordering::Relaxed) + 1);
+        Self(length)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.observer.queued(self.0.plans.fetch_sub(1, Ordering::Relaxed) - 1);
+    }
+}
+
+/// Refuses names that Git does not take for a branch, and those that it takes for something else.
+fn check_branch(name: &str) -> Result<(), GitError> {
+    let forbidden = |sign: char| sign.is_control() || " ~^:?*[\\".contains(sign);
+    let part = |part: &str| part.is_empty() || part.starts_with('.') || part.strip_suffix(".lock").is_some();
+    let wrong = name.contains(forbidden)
+        || name.contains("..")
+        || name.contains("@{")
+        || name.starts_with('-')
+        || name.ends_with('.')
+        || name == "@"
+        || name.split('/').any(part);
+    if wrong {
+        return Err(GitError::new(Reason::InvalidTarget, format!("`{name}` is not the name of a branch")));
+    }
+    Ok(())
+}

@@ -1,0 +1,20 @@
+//! The adapter of the port `Git`, on real servers: folders, smart HTTP with a login, and SSH with host keys.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::panic,
+    reason = "tests prepare folders, run Git, and fail when they cannot"
+)]
+
+#[path = "../contract/git.rs"]
+mod contract;
+mod keeps;
+mod kills;
+mod server;
+mod servers;
+mod signs;
+mod ssh;
+mod support;
+#[path = "../support/tls.rs"]
+mod tls;
+mod writes;
