@@ -10,6 +10,7 @@ mod constraint;
 mod credential_source;
 pub mod docker_config;
 mod duration;
+pub mod git_credentials;
 pub mod git_template;
 pub mod git_write_back;
 pub mod image_updater;

@@ -124,6 +124,19 @@ pub struct Question<'a> {
 pub trait Secrets: Send + Sync {
     /// The data of a Secret by key; `None` when it does not exist.
     async fn read(&self, secret: &SecretRef) -> Result<Option<SecretData>, SecretError>;
+
+    /// The Secrets of a namespace that carry the label `label`, with its value and their data, sorted by name.
+    ///
+    /// # Errors
+    /// Where Secrets cannot be listed, as in places that know only Secrets by their names.
+    async fn labelled(
+        &self,
+        namespace: &str,
+        label: &str,
+    ) -> Result<Vec<(SecretRef, String, SecretData)>, SecretError> {
+        let (namespace, name) = (namespace.to_owned(), "*".to_owned());
+        Err(SecretError { namespace, name, cause: format!("Secrets cannot be looked for by the label `{label}` here") })
+    }
 }
 
 /// The data of a Secret. Its `Debug` shows the keys alone.

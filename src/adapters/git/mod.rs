@@ -8,6 +8,8 @@ mod command;
 mod commit;
 mod engine;
 mod failure;
+mod github_app;
+mod logins;
 mod mirror;
 mod observe;
 mod private;
@@ -21,4 +23,5 @@ mod tips;
 mod tree;
 
 pub use engine::{GitEngine, GitSettings};
+pub use logins::{ConfigMaps, SecretLogins};
 pub use observe::{GitObserver, GitOperation};

@@ -20,7 +20,7 @@ pub use events::publish_events;
 pub use index::{ApplicationIndex, Change};
 pub use patch::json_patch;
 pub use policies::{PolicyIndex, PolicyObject, list_policies};
-pub use secrets::KubernetesSecrets;
+pub use secrets::{KubernetesConfigMaps, KubernetesSecrets};
 pub use status::publish_status;
 pub use touch::touch_policy;
 pub use upstream::{Listed, list_applications, list_image_updaters};
