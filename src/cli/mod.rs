@@ -5,6 +5,7 @@ mod convert;
 mod crd;
 mod demo;
 mod explain;
+mod git;
 mod reconcile;
 mod registries;
 mod rule;

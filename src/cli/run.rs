@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::fail;
+use super::git::GitArgs;
 use super::registries::{AllowedSources, RegistriesArgs};
 use crate::adapters::clock::SystemClock;
 use crate::adapters::deadline::Deadline;
@@ -60,6 +61,8 @@ pub struct Args {
     registries: RegistriesArgs,
     #[command(flatten)]
     allowed: AllowedSources,
+    #[command(flatten)]
+    git: GitArgs,
     /// How log lines look
     #[arg(long, value_enum, default_value = "text", env = "FAIRLEAD_LOG_FORMAT")]
     log_format: Format,
@@ -92,7 +95,8 @@ async fn try_run(args: Args) -> Result<(), String> {
     let metrics = Arc::new(Metrics::new().map_err(|error| error.to_string())?);
     let (registry, asked) = registry(&args, &clients, &metrics)?;
     let controllers =
-        Controllers::new(clients, &args.namespaces, registry, metrics.clone(), args.allowed.sources.clone());
+        Controllers::new(clients.clone(), &args.namespaces, registry, metrics.clone(), args.allowed.sources.clone());
+    write_to_git(&args, &clients, &controllers, &metrics).await;
     let stop = CancellationToken::new();
     let webhooks = webhooks(&args, controllers.pushes(asked), &metrics, stop.clone()).await?;
     tokio::spawn(stop_on_signal(stop.clone()));
@@ -140,6 +144,14 @@ fn registry(args: &Args, clients: &Clients, metrics: &Arc<Metrics>) -> Result<(A
     let client = Arc::clone(&registry);
     let asked = Arc::new(move |repository: &Repository| client.asked(repository));
     Ok((Arc::new(Deadline::new(registry, QUESTION_LIMIT)), asked))
+}
+
+/// Lets policies write to Git, where it can be.
+async fn write_to_git(args: &Args, clients: &Clients, controllers: &Controllers, metrics: &Arc<Metrics>) {
+    match args.git.engine(clients, metrics.clone()).await {
+        Ok(git) => controllers.write_to(git),
+        Err(cause) => tracing::warn!(cause, "policies that write to Git are not carried out"),
+    }
 }
 
 /// The server for webhooks, listening already, to be run; one that only ends where none is wanted.

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -19,7 +19,7 @@ use crate::api::{ImageUpdatePolicyStatus, RECONCILE_AT};
 use crate::lower::Lowered;
 use crate::model::{ImageReport, Memory, PolicyId, Reason, Report, Severity, State};
 use crate::pipeline::{self, Event, EventObject};
-use crate::ports::{Clock, Ports, Registry};
+use crate::ports::{Clock, Git, Ports, Registry};
 use crate::telemetry::Metrics;
 
 const FIRST_RETRY: Duration = Duration::from_secs(5);
@@ -40,6 +40,7 @@ pub(super) struct Looks {
     index: Arc<ApplicationIndex>,
     policies: Arc<PolicyIndex>,
     registry: Arc<dyn Registry>,
+    git: OnceLock<Arc<dyn Git>>,
     pub(super) metrics: Arc<Metrics>,
     started: Timestamp,
     known: Mutex<HashMap<PolicyId, Known>>,
@@ -74,7 +75,22 @@ impl Looks {
         metrics: Arc<Metrics>,
         started: Timestamp,
     ) -> Self {
-        Self { client, applications, index, policies, registry, metrics, started, known: Mutex::default() }
+        Self {
+            client,
+            applications,
+            index,
+            policies,
+            registry,
+            git: OnceLock::new(),
+            metrics,
+            started,
+            known: Mutex::default(),
+        }
+    }
+
+    /// Lets policies write to Git; the first one counts.
+    pub(super) fn write_to(&self, git: Arc<dyn Git>) {
+        self.git.get_or_init(|| git);
     }
 
     /// Looks at a policy once.
@@ -117,7 +133,7 @@ impl Looks {
             applications: &self.applications,
             policies: &*self.policies,
             registry: &*self.registry,
-            git: None,
+            git: self.git.get().map(|git| &**git),
             clock: &SystemClock,
         }
     }

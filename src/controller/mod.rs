@@ -31,7 +31,7 @@ use crate::adapters::kubernetes::{
 };
 use crate::adapters::webhooks::PushReceiver;
 use crate::model::CredentialSource;
-use crate::ports::{Clock, Registry};
+use crate::ports::{Clock, Git, Registry};
 use crate::telemetry::{Health, Metrics};
 use look::Looks;
 pub use pushes::Asked;
@@ -88,6 +88,11 @@ impl Controllers {
             SystemClock.now(),
         ));
         Self { clients, namespaces, looks, policies, applications, changes }
+    }
+
+    /// Lets policies write to Git.
+    pub fn write_to(&self, git: Arc<dyn Git>) {
+        self.looks.write_to(git);
     }
 
     /// How ready it is.

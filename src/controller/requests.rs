@@ -1,7 +1,8 @@
-//! Requests to registries, and from them, as metrics.
+//! Requests to registries and Git servers, and from registries, as metrics.
 
 use std::time::Duration;
 
+use crate::adapters::git::{GitObserver, GitOperation};
 use crate::adapters::oci::{RequestKind, RequestObserver, RequestOutcome};
 use crate::adapters::webhooks::{WebhookObserver, WebhookOutcome};
 use crate::telemetry::Metrics;
@@ -24,5 +25,15 @@ impl RequestObserver for Metrics {
 impl WebhookObserver for Metrics {
     fn answered(&self, source: &'static str, outcome: WebhookOutcome) {
         self.webhook_request(source, outcome.as_str());
+    }
+}
+
+impl GitObserver for Metrics {
+    fn operated(&self, operation: GitOperation, well: bool) {
+        self.git_operation(operation.as_str(), if well { "succeeded" } else { "failed" });
+    }
+
+    fn queued(&self, plans: usize) {
+        self.git_queue(plans);
     }
 }

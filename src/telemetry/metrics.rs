@@ -36,6 +36,7 @@ pub struct Metrics {
     registry_quota: IntGaugeVec,
     webhook_requests: IntCounterVec,
     lags: Lags,
+    git: GitFamilies,
     registries_readable: IntGauge,
 }
 
@@ -97,6 +98,7 @@ impl Metrics {
             registry_quota: registry_quota(&registry)?,
             webhook_requests: webhook_requests(&registry)?,
             lags: Lags::new(&registry)?,
+            git: GitFamilies::new(&registry)?,
             registries_readable: registries_readable(&registry)?,
             registry,
         };
@@ -203,6 +205,16 @@ impl Metrics {
         self.registries_readable.set(i64::from(readable));
     }
 
+    /// Counts a conversation with a Git server.
+    pub fn git_operation(&self, operation: &str, result: &str) {
+        self.git.operations.with_label_values(&[operation, result]).inc();
+    }
+
+    /// Takes over how many changes wait to be written to Git.
+    pub fn git_queue(&self, changes: usize) {
+        self.git.queue.set(i64::try_from(changes).unwrap_or(i64::MAX));
+    }
+
     /// All families in Prometheus' text format.
     pub fn text(&self) -> String {
         let mut buffer = Vec::new();
@@ -228,6 +240,23 @@ fn registry_quota(registry: &Registry) -> Result<IntGaugeVec, prometheus::Error>
 struct Lags {
     push_to_written: HistogramVec,
     written_to_healthy: HistogramVec,
+}
+
+/// What is done with Git.
+struct GitFamilies {
+    operations: IntCounterVec,
+    queue: IntGauge,
+}
+
+impl GitFamilies {
+    fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let help = "Conversations with Git servers, by what was asked and how it ended.";
+        let operations = counter(registry, "fairlead_git_operations_total", help, &["operation", "result"])?;
+        let queue =
+            IntGauge::new("fairlead_git_queue", "Changes that wait to be written to Git, or are being written.")?;
+        register(registry, &queue)?;
+        Ok(Self { operations, queue })
+    }
 }
 
 impl Lags {

@@ -16,5 +16,6 @@ mod signs;
 mod ssh;
 mod support;
 #[path = "../support/tls.rs"]
+#[allow(dead_code, reason = "other tests need the rest of it")]
 mod tls;
 mod writes;

@@ -46,7 +46,6 @@ pub fn config() -> ServerConfig {
 }
 
 /// Starts a server on a thread of its own that answers one handshake. Gives where it listens.
-#[allow(dead_code, reason = "not every binary of tests needs both")]
 pub fn untrusted() -> String {
     let config = config();
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");

@@ -20,6 +20,7 @@ use super::reads::Reads;
 use super::session::{REMOTE, Session};
 use super::sign::Signer;
 use super::tips::{TipKey, Tips};
+use super::tree::hex;
 use crate::model::{CommitId, GitBranch, GitEntry, GitLogin, GitPlan, GitProxy, GitTip, GitWritten, Reason};
 use crate::ports::{Clock, Git as GitPort, GitError, GitLogins, Secrets};
 
@@ -61,6 +62,14 @@ impl GitSettings {
             folders: false,
         }
     }
+}
+
+/// The proxy that the environment of this process names for `https://`, as other tools read it. Children of Git see none of it.
+pub fn proxy_of_environment() -> Option<GitProxy> {
+    let variable =
+        |names: [&str; 2]| names.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+    let address = variable(["HTTPS_PROXY", "https_proxy"])?;
+    Some(GitProxy { address, except: variable(["NO_PROXY", "no_proxy"]).unwrap_or_default() })
 }
 
 /// Git by its executable.
@@ -143,6 +152,9 @@ impl Inner {
             return Err(GitError::new(Reason::GitRepositoryNotFound, message));
         }
         let login = address.login(self.logins.login(branch).await?);
+        for warning in &login.warnings {
+            tracing::warn!(repository = %GitBranch { branch: None, ..branch.clone() }, warning, "Git is reached without a check");
+        }
         let session = Session::open(&address, &login, self.settings.proxy.as_ref())?;
         Ok(Open { session, mirror: self.mirror(&key(&address, &login)) })
     }
@@ -260,7 +272,7 @@ fn key(address: &Address, login: &GitLogin) -> String {
         login.secret.as_ref().map(|secret| format!("{}/{}", secret.namespace, secret.name)).unwrap_or_default();
     let user = login.basic().map(|(user, _)| user.to_owned()).unwrap_or_default();
     let digest = Sha256::digest(format!("{}\0{secret}\0{user}", address.text));
-    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    hex(&digest[..16])
 }
 
 /// Makes the folder for copies; nobody else may change what is in it.

@@ -1,6 +1,6 @@
 //! Git, by the `git` executable: reading at the tip of a branch, and one queue for each branch that is written.
 //!
-//! Why the executable, and how it is kept from everything else: `docs/decisions/git-engine.md`.
+//! Why the executable, and how it is kept from everything else: `docs/architecture.md`.
 
 mod address;
 mod apply;
@@ -22,6 +22,6 @@ mod sign;
 mod tips;
 mod tree;
 
-pub use engine::{GitEngine, GitSettings};
+pub use engine::{GitEngine, GitSettings, proxy_of_environment};
 pub use logins::{ConfigMaps, SecretLogins};
 pub use observe::{GitObserver, GitOperation};

@@ -1,0 +1,49 @@
+//! Options of writing to Git.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::adapters::clock::SystemClock;
+use crate::adapters::git::{GitEngine, GitObserver, GitSettings, SecretLogins, proxy_of_environment};
+use crate::adapters::kubernetes::{Clients, KubernetesConfigMaps, KubernetesSecrets};
+use crate::lower::duration;
+use crate::ports::Git;
+
+/// How Git is written.
+#[derive(Debug, clap::Args)]
+pub(super) struct GitArgs {
+    /// How long changes for one branch are gathered, to be one commit
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration, env = "FAIRLEAD_GIT_WINDOW")]
+    git_window: Duration,
+    /// A folder for copies of repositories, ours alone; nothing in it is needed [default: fairlead-git in the folder for temporary files]
+    #[arg(long, value_name = "FOLDER", env = "FAIRLEAD_GIT_STATE_DIR")]
+    git_state_dir: Option<PathBuf>,
+    /// How long one command of Git may take
+    #[arg(long, value_name = "DURATION", default_value = "90s", value_parser = duration, env = "FAIRLEAD_GIT_TIMEOUT")]
+    git_timeout: Duration,
+    /// The namespace of Argo CD, where credentials of repositories, known hosts and certificates are
+    #[arg(long, value_name = "NAMESPACE", default_value = "argocd", env = "FAIRLEAD_ARGOCD_NAMESPACE")]
+    argocd_namespace: String,
+}
+
+impl GitArgs {
+    /// The engine with the credentials of a cluster.
+    ///
+    /// # Errors
+    /// Why nothing can be written to Git: a sentence.
+    pub(super) async fn engine(
+        &self,
+        clients: &Clients,
+        observer: Arc<dyn GitObserver>,
+    ) -> Result<Arc<dyn Git>, String> {
+        let state = self.git_state_dir.clone().unwrap_or_else(|| std::env::temp_dir().join("fairlead-git"));
+        let (window, time, proxy) = (self.git_window, self.git_timeout, proxy_of_environment());
+        let settings = GitSettings { window, time, proxy, ..GitSettings::new(state) };
+        let (secrets, clock) = (Arc::new(KubernetesSecrets::new(clients.calls.clone())), Arc::new(SystemClock));
+        let maps = Arc::new(KubernetesConfigMaps::new(clients.calls.clone()));
+        let logins = SecretLogins::new(secrets.clone(), maps, clock.clone(), self.argocd_namespace.clone());
+        let logins = Arc::new(logins.map_err(|error| format!("no client for GitHub can be made: {error}"))?);
+        Ok(Arc::new(GitEngine::start(settings, logins, secrets, clock, Some(observer)).await?))
+    }
+}
