@@ -9,6 +9,8 @@
 
 mod world;
 
+use std::time::Duration;
+
 use fairlead::model::{ApplicationId, Reason};
 use fairlead::pipeline;
 use fairlead::ports::RegistryError;
@@ -145,6 +147,26 @@ async fn a_failing_registry_is_named_and_the_choice_stays() {
     world.registry.fail(&repository_of(APP), None);
     world.look().await;
     assert_eq!(world.ready().0, "True");
+}
+
+#[tokio::test]
+async fn the_end_of_a_wait_that_a_registry_asks_for_is_told() {
+    let mut world = simple();
+    let wait = |seconds| RegistryError {
+        retry_after: Some(Duration::from_secs(seconds)),
+        ..RegistryError::new(
+            Reason::RateLimited,
+            "cannot list tags of `registry.example/app`: the registry asked to wait",
+        )
+    };
+    world.registry.fail(&repository_of(APP), Some(wait(95)));
+    let report = world.look().await;
+    let end = Some(world::time("2026-06-01T12:01:40Z"));
+    assert_eq!((report.images[0].reason, report.images[0].until), (Reason::RateLimited, end));
+    let told = world.status.clone().unwrap().images[0].until.clone().map(|time| time.0);
+    assert_eq!((told, world.applications.writes()), (end, 0));
+    world.registry.fail(&repository_of(APP), None);
+    assert_eq!(world.look().await.images[0].until, None);
 }
 
 #[tokio::test]

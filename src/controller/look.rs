@@ -116,7 +116,7 @@ impl Looks {
         let written = matches!(ready.reason, Reason::RolloutDegraded | Reason::RolloutStuck);
         let failing = ready.severity == Severity::Failing && !written;
         known.failures = if failing { known.failures.saturating_add(1) } else { 0 };
-        let pause = pause(&lowered, &report, known.failures);
+        let pause = pause(lowered.interval(), &report, known.failures);
         self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(lowered.id.clone(), known);
         Ok(Action::requeue(if told { pause } else { pause.min(UNTOLD_RETRY) }))
     }
@@ -200,21 +200,30 @@ fn fresh_since(known: &Known, lowered: &Lowered, now: Timestamp) -> Timestamp {
     known.touched.map_or(by_interval, |touched| touched.max(by_interval))
 }
 
-/// The interval with up to a tenth more; sooner where a hold ends before, and after failures, then slower each time.
-fn pause(lowered: &Lowered, report: &Report, failures: u32) -> Duration {
+/// The interval with up to a tenth more; sooner where a hold ends before, and after failures, then slower each time and not
+/// before a registry wants to be asked.
+fn pause(interval: Duration, report: &Report, failures: u32) -> Duration {
     let under_way =
         |image: &ImageReport| image.rollout.as_ref().is_some_and(|rollout| rollout.is_under_way(report.checked_at));
-    let interval = lowered.interval();
     let interval = if report.images.iter().any(under_way) { interval.min(FOLLOWING) } else { interval };
-    let until = report.images.iter().filter_map(|image| image.until).min();
-    let hold = until.and_then(|until| Duration::try_from(until.duration_since(report.checked_at)).ok());
+    let left = |until: Timestamp| Duration::try_from(until.duration_since(report.checked_at)).ok();
+    let hold = report.images.iter().filter_map(|image| left(image.until?)).min();
     let base = match failures {
         0 => hold.map_or(interval, |hold| interval.min(hold.max(SHORTEST_HOLD))),
-        failures => interval.min(FIRST_RETRY.saturating_mul(2_u32.saturating_pow(failures.min(16) - 1))),
+        failures => {
+            let backoff = FIRST_RETRY.saturating_mul(2_u32.saturating_pow(failures.min(16) - 1));
+            interval.min(backoff.max(asked_to_wait(report, left)))
+        }
     };
     let spread = base.mul_f64(rand::rng().random_range(0.0..0.1));
     // A window that opens may be short.
     base + if hold.is_some() { spread.min(LONGEST_DELAY) } else { spread }
+}
+
+/// How long the registries of all failing images ask to wait; nothing where one of them may be asked before.
+fn asked_to_wait(report: &Report, left: impl Fn(Timestamp) -> Option<Duration>) -> Duration {
+    let failing = report.images.iter().filter(|image| image.reason.severity() == Severity::Failing);
+    failing.map(|image| image.until.and_then(&left).unwrap_or_default()).min().unwrap_or_default()
 }
 
 fn fingerprint(object: &PolicyObject) -> u64 {
@@ -252,6 +261,63 @@ fn log(report: &Report, previous: Option<&ImageUpdatePolicyStatus>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::ApplicationId;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).expect("a time")
+    }
+
+    fn image(reason: Reason, until: Option<i64>) -> ImageReport {
+        ImageReport {
+            application: ApplicationId::new("team", "web"),
+            image: "app".to_owned(),
+            repository: "registry.example/app".to_owned(),
+            current: None,
+            previous: None,
+            chosen: None,
+            reason,
+            message: String::new(),
+            counts: None,
+            runner_up: None,
+            destination: None,
+            mark: None,
+            written: None,
+            held_back: None,
+            until: until.map(at),
+            resumed: None,
+            rollout: None,
+            commit: None,
+            proposed: None,
+        }
+    }
+
+    /// The pause after a look at second 0 that told of these images, in seconds, without what is added at random.
+    fn paused(images: Vec<ImageReport>, failures: u32) -> u32 {
+        let report = Report {
+            policy: PolicyId::new("team", "policy"),
+            generation: 1,
+            checked_at: at(0),
+            next_check: at(300),
+            problems: Vec::new(),
+            applications: 1,
+            images,
+            memory: Memory::default(),
+        };
+        let pause = pause(Duration::from_secs(300), &report, failures).as_secs_f64();
+        [1_u32, 5, 10, 90, 120, 300].into_iter().rfind(|base| f64::from(*base) <= pause).expect("a pause")
+    }
+
+    #[test]
+    fn a_registry_that_asks_to_wait_is_not_asked_before() {
+        let limited = |until| image(Reason::RateLimited, Some(until));
+        assert_eq!(paused(vec![limited(90)], 1), 90);
+        assert_eq!(paused(vec![limited(9000)], 1), 300, "a look that asks nobody tells that it still waits");
+        assert_eq!(paused(vec![limited(90), image(Reason::RegistryFailed, None)], 1), 5, "another one may heal before");
+        assert_eq!(paused(vec![limited(90), limited(120), image(Reason::UpToDate, None)], 2), 90);
+        assert_eq!(paused(vec![image(Reason::RegistryFailed, None)], 2), 10);
+        assert_eq!(paused(vec![image(Reason::OutsideWindow, Some(90))], 0), 90);
+        assert_eq!(paused(vec![image(Reason::UpToDate, None)], 0), 300);
+    }
 
     #[test]
     fn a_request_names_its_moment_unless_that_is_long_ago_or_to_come() {

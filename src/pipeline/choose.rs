@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::lock::Mutex;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::discover::Use;
 use super::keys::version;
@@ -290,6 +291,13 @@ pub(super) fn holds(current: &Current, text: &str) -> bool {
 fn named(current: &Current, remembered: &Remembered) -> Current {
     let written = remembered.written.as_deref().filter(|written| current.tag.is_none() && holds(current, written));
     Current { tag: current.tag.clone().or_else(|| version(written?)?.tag), digest: current.digest.clone() }
+}
+
+/// When a wait is over, rounded up to ten seconds: looks that share a wait name one moment.
+pub fn end_of(wait: Duration, now: Timestamp) -> Option<Timestamp> {
+    let end = now.checked_add(SignedDuration::try_from(wait).ok()?).ok()?;
+    let second = end.as_second() + i64::from(end.subsec_nanosecond() > 0);
+    Timestamp::from_second(second.checked_add(9)?.div_euclid(10) * 10).ok()
 }
 
 /// Why a registry's answer decides nothing, as a problem.

@@ -163,7 +163,7 @@ impl<'a> Desk<'a> {
     ) -> Draft<'a> {
         let offer = match offer {
             Some(Ok(offer)) => offer,
-            Some(Err(error)) => return draft.refused(&choose::problem(error)),
+            Some(Err(error)) => return draft.unanswered(error, self.ports.clock.now()),
             None => return draft.refused(&self.unasked()),
         };
         match offer.decide(self.ports, used, remembered).await {
@@ -174,7 +174,7 @@ impl<'a> Desk<'a> {
                 }
                 draft
             }
-            Err(error) => draft.refused(&choose::problem(&error)),
+            Err(error) => draft.unanswered(&error, self.ports.clock.now()),
         }
     }
 
@@ -315,6 +315,12 @@ impl<'a> Draft<'a> {
     fn refused(mut self, problem: &Problem) -> Self {
         self.fail(problem.reason, problem.to_string());
         self
+    }
+
+    /// The registry's answer decides nothing. Where it asks to wait, the end of that is told.
+    fn unanswered(mut self, error: &RegistryError, now: Timestamp) -> Self {
+        self.report.until = error.retry_after.and_then(|wait| choose::end_of(wait, now));
+        self.refused(&choose::problem(error))
     }
 
     pub(super) fn fail(&mut self, reason: Reason, message: String) {
