@@ -15,6 +15,11 @@ fn image(field: &str, value: Value) -> Value {
     spec(|spec| spec["images"][0][field] = value)
 }
 
+/// A policy for `web` that writes to Git with these settings.
+fn git(settings: Value) -> Value {
+    spec(|spec| spec["writeBack"] = json!({"method": "Git", "git": settings}))
+}
+
 #[tokio::test]
 async fn contradictions_are_refused_at_admission() {
     let scene = Scene::new("bad-admission").await;
@@ -33,6 +38,7 @@ async fn contradictions_are_refused_at_admission() {
         (spec(|spec| spec["applications"] = json!([])), "spec.applications"),
         (spec(|spec| spec["applications"] = json!([{}])), "give a name, a selector, or both"),
         (spec(|spec| spec["interval"] = json!("soon")), "spec.interval"),
+        (image("target", json!({"file": {"path": "x", "keys": {}}})), "give spec, tag or digest"),
         (spec(|spec| spec["writeBack"] = json!({"git": {}})), "writeBack.git is only read with writeBack.method: Git"),
     ];
     for (number, (spec, text)) in cases.into_iter().enumerate() {
@@ -47,6 +53,7 @@ async fn what_cannot_be_understood_is_told_with_its_place() {
     scene.application("web", Scene::helm("registry.example.com/app", "1.0.0")).await;
     let _fairlead = scene.start().await;
     let bad_selector = json!([{"selector": {"matchExpressions": [{"key": "team", "operator": "Near"}]}}]);
+    let file = json!({"file": {"path": "deploy.yaml", "keys": {"tag": "image.tag"}}});
     let cases = [
         (image("allowTags", json!({"regex": "("})), "InvalidPattern", "spec.images[0].allowTags.regex"),
         (image("constraint", json!(">= banana")), "InvalidConstraint", "spec.images[0].constraint"),
@@ -56,8 +63,10 @@ async fn what_cannot_be_understood_is_told_with_its_place() {
         (spec(|spec| spec["defaults"] = json!({"constraint": "?"})), "InvalidConstraint", "spec.defaults.constraint"),
         (spec(|spec| spec["applications"] = bad_selector), "InvalidSelector", "spec.applications[0].selector"),
         (spec(|spec| spec["applications"] = json!([{"name": "x"}])), "NoApplicationMatched", "spec.applications"),
-        (spec(|spec| spec["writeBack"] = json!({"method": "Git"})), "NotSupportedYet", "spec.writeBack"),
-        (image("target", json!({"file": {"path": "x", "keys": {}}})), "NotSupportedYet", "spec.images[0].target.file"),
+        (git(json!({"repository": "fleet"})), "InvalidTarget", "spec.writeBack.git.repository"),
+        (git(json!({"writeBranch": "{{ .Nobody }}"})), "InvalidTemplate", "spec.writeBack.git.writeBranch"),
+        (git(json!({"target": "Files"})), "InvalidTarget", "spec.images[0].target"),
+        (image("target", file), "InvalidTarget", "add `writeBack: { method: Git, git: { target: Files } }`"),
     ];
     for (number, (spec, reason, place)) in cases.into_iter().enumerate() {
         let name = format!("bad-{number}");
