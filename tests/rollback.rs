@@ -6,7 +6,7 @@ mod world;
 
 use fairlead::model::Reason;
 use fairlead::ports::RegistryError;
-use serde_json::json;
+use serde_json::{Value, json};
 use world::{World, repository_of};
 
 const APP: &str = "registry.example/app";
@@ -31,6 +31,61 @@ async fn expect_held(world: &mut World) {
         (Reason::RolledBackByHand, json!("1.0.0")),
         "{report:#?}"
     );
+}
+
+fn chart(chart: &str) -> Value {
+    json!({ "repoURL": "x", "chart": chart, "helm": { "parameters": [
+        { "name": "image.tag", "value": "1.0.0", "forceString": true },
+    ] } })
+}
+
+#[tokio::test]
+async fn a_hold_stays_where_a_source_gets_a_name() {
+    let rule = "applications: [{ name: app }]\nimages: [{ image: registry.example/app, constraint: ~1.0, target: { source: { index: 1 } } }]";
+    let spec = json!({ "sources": [chart("one"), chart("one")] });
+    let status = json!({ "summary": { "images": ["registry.example/app:1.0.0"] } });
+    let mut world = World::new(rule).application("app", spec, status).tags("registry.example/app", &["1.0.0", "1.0.2"]);
+    world.look().await;
+    world.edit("app", |object| object["spec"]["sources"][1] = chart("one"));
+    assert_eq!(world.look().await.images[0].reason, Reason::RolledBackByHand);
+    // Until now its place in the list alone told it from the other.
+    world.edit("app", |object| object["spec"]["sources"][1]["name"] = json!("second"));
+    for _ in 0..3 {
+        assert_eq!(world.look().await.images[0].reason, Reason::RolledBackByHand);
+    }
+    assert_eq!((world.applications.writes(), world.status.as_ref().unwrap().remembered.len()), (1, 1));
+}
+
+fn named_chart(name: &str) -> Value {
+    let mut source = chart(name);
+    source["name"] = json!(name);
+    source
+}
+
+#[tokio::test]
+async fn a_hold_stays_where_sources_are_reordered() {
+    let rule = "applications: [{ name: app }]\nimages: [{ image: registry.example/app, constraint: ~1.0, target: { source: { chart: two } } }]";
+    for source in [chart, named_chart] {
+        let spec = json!({ "sources": [source("one"), source("two")] });
+        let status = json!({ "summary": { "images": ["registry.example/app:1.0.0"] } });
+        let mut world =
+            World::new(rule).application("app", spec, status).tags("registry.example/app", &["1.0.0", "1.0.2"]);
+        world.look().await;
+        world.edit("app", |object| object["spec"]["sources"][1]["helm"] = source("two")["helm"].clone());
+        assert_eq!(world.look().await.images[0].reason, Reason::RolledBackByHand);
+        world.restart();
+        world.edit("app", |object| object["spec"]["sources"].as_array_mut().unwrap().reverse());
+        for _ in 0..3 {
+            assert_eq!(world.look().await.images[0].reason, Reason::RolledBackByHand);
+        }
+        // A name that is given later is no other source.
+        world.edit("app", |object| object["spec"]["sources"][0]["ref"] = json!("later"));
+        world.look().await;
+        world.edit("app", |object| object["spec"]["sources"].as_array_mut().unwrap().reverse());
+        assert_eq!(world.look().await.images[0].reason, Reason::RolledBackByHand);
+        assert_eq!(world.at("app", "/spec/sources/1/helm"), source("two")["helm"]);
+        assert_eq!((world.applications.writes(), world.status.as_ref().unwrap().remembered.len()), (1, 1));
+    }
 }
 
 #[tokio::test]

@@ -237,7 +237,7 @@ mod tests {
             written: Some("1.0.0".to_owned()),
             held_back: None,
             until: None,
-            mark: None,
+            marks: Vec::new(),
             resumed: None,
             rollout: None,
             commit: None,

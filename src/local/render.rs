@@ -168,7 +168,7 @@ mod tests {
             counts: None,
             runner_up: None,
             destination: None,
-            mark: None,
+            marks: Vec::new(),
             written: None,
             held_back: None,
             until: None,

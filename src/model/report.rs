@@ -50,8 +50,9 @@ pub struct ImageReport {
     pub runner_up: Option<String>,
     /// Where the version is written.
     pub destination: Option<String>,
-    /// The place, told from all others; `None` where none was found.
-    pub mark: Option<Mark>,
+    /// The place, told from all others: what is remembered of it is kept under the first mark, and found under each. Empty where
+    /// no place was found.
+    pub marks: Vec<Mark>,
     /// The version that Fairlead wrote last, at this look or earlier.
     pub written: Option<String>,
     /// A version that a person took back, and when that was noticed.

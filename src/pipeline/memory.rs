@@ -8,9 +8,11 @@ use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest as _, Sha256};
 
 use super::choose::holds;
+use super::place::Place;
+use super::spot::Spot;
 use crate::model::{
     Application, Current, Digest, ImageReport, Known, Mark, Memory, Policy, Remembered, Report, Repository,
-    RolloutState, Watch,
+    RolloutState, Source, Sources, Watch,
 };
 
 /// Known digests that have reached the minimum age, at most for one image.
@@ -19,8 +21,41 @@ const MARK_BYTES: usize = 6;
 /// As many digits as nobody can find another image for.
 const SHORT_LENGTH: usize = 16;
 
-/// The mark of a place in an Application.
-pub(super) fn mark(application: &Application, repository: &Repository, place: &str) -> Mark {
+/// The marks of a place in an Application, the surest first: it is remembered under that one, and found under each.
+///
+/// Of several sources one is known by what it says of itself, as long as no other says the same: a person may reorder them.
+pub(super) fn marks(application: &Application, repository: &Repository, spot: &Spot) -> Vec<Mark> {
+    let place = match spot {
+        Spot::Application { place, source: _ } => place,
+        // A file is told by its repository, branch and path.
+        Spot::File(file) => return vec![mark(application, repository, &file.to_string())],
+    };
+    let shown = place.to_string();
+    let within = shown.strip_prefix(&place.source.to_string()).unwrap_or(&shown);
+    let names = source_names(application, place).into_iter().map(|name| format!("{name}{within}"));
+    names.chain([shown.clone()]).map(|place| mark(application, repository, &place)).collect()
+}
+
+/// What tells the source of a place from the others of its Application, the surest first.
+fn source_names(application: &Application, place: &Place) -> Vec<String> {
+    let Sources::Many(sources) = &application.sources else { return Vec::new() };
+    let each = application.sources.each();
+    let Some((_, ours)) = each.into_iter().find(|(pointer, _)| *pointer == place.source) else { return Vec::new() };
+    let says: [fn(&Source) -> Option<String>; 6] = [
+        |source| source.name.as_ref().map(|name| format!("name={name}")),
+        |source| source.reference.as_ref().map(|name| format!("ref={name}")),
+        |source| source.chart.as_ref().map(|chart| format!("chart={chart}")),
+        |source| source.path.as_ref().map(|path| format!("path={path}")),
+        |source| source.chart.as_ref().map(|chart| format!("{} chart={chart}", source.repo_url)),
+        |source| source.path.as_ref().map(|path| format!("{} path={path}", source.repo_url)),
+    ];
+    let alone = |says: fn(&Source) -> Option<String>| {
+        says(ours).filter(|name| sources.iter().filter(|source| says(source).as_ref() == Some(name)).count() == 1)
+    };
+    says.into_iter().filter_map(alone).collect()
+}
+
+fn mark(application: &Application, repository: &Repository, place: &str) -> Mark {
     let text = format!("{}\n{repository}\n{place}", application.uid);
     let hash = Sha256::digest(text.as_bytes());
     let place = hash.iter().take(MARK_BYTES).fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
@@ -31,13 +66,13 @@ pub(super) fn mark(application: &Application, repository: &Repository, place: &s
 /// the policy or the Application. Each value acts once.
 pub(super) fn resumed(
     memory: &Memory,
-    mark: &Mark,
+    marks: &[Mark],
     policy: &Policy,
     application: &Application,
     title: &str,
     current: Option<&Current>,
 ) -> Remembered {
-    let remembered = memory.places.get(mark).cloned().unwrap_or_default();
+    let remembered = marks.iter().find_map(|mark| memory.places.get(mark)).cloned().unwrap_or_default();
     let by_policy = policy.resume != memory.resumed && policy.resumes(&application.id.name, title);
     let by_application = application.resume.is_some() && application.resume != remembered.resumed;
     let resumed = application.resume.clone().or_else(|| remembered.resumed.clone());
@@ -73,15 +108,17 @@ pub fn memory_of(report: &Report) -> Memory {
 pub(super) fn after(before: &Memory, images: &[ImageReport], exists: impl Fn(&str) -> bool) -> Memory {
     let mut memory = before.clone();
     memory.places.retain(|mark, _| exists(&mark.application));
+    // All of them before the first is put in: what names one source now may have named another.
+    for mark in images.iter().flat_map(|image| &image.marks) {
+        memory.places.remove(mark);
+    }
     for image in images {
-        let Some(mark) = &image.mark else { continue };
+        let Some(mark) = image.marks.first() else { continue };
         let (written, held_back) = (image.written.clone(), image.held_back.clone());
         let rollout = image.rollout.filter(|rollout| rollout.state != RolloutState::Healthy);
         let (resumed, proposed) = (image.resumed.clone(), image.proposed.clone());
         let remembered = Remembered { written, held_back, resumed, rollout, proposed };
-        if remembered == Remembered::default() {
-            memory.places.remove(mark);
-        } else {
+        if remembered != Remembered::default() {
             memory.places.insert(mark.clone(), remembered);
         }
     }

@@ -133,18 +133,18 @@ impl<'a> Desk<'a> {
                 (Err(problem), _) if problem.reason == Reason::ImageNotUsed => continue,
                 (Err(problem), _) => draft.refused(problem),
                 (Ok(used), offer) => {
-                    let mark = memory::mark(&finding.application, &image.reference.repository, &used.spot.to_string());
+                    let marks = memory::marks(&finding.application, &image.reference.repository, &used.spot);
                     let application = &finding.application;
                     let remembered = memory::resumed(
                         self.memory,
-                        &mark,
+                        &marks,
                         self.policy,
                         application,
                         &image.title,
                         used.held.version.as_ref(),
                     );
                     let remembered = memory::arrived(remembered, used.held.version.as_ref());
-                    let draft = draft.using(used, mark, &remembered).following(application, self.now);
+                    let draft = draft.using(used, marks, &remembered).following(application, self.now);
                     let draft = self.draft(draft, offer.as_ref(), used, &remembered).await;
                     draft.naming(application).troubled(application, self.now)
                 }
@@ -265,7 +265,7 @@ impl<'a> Draft<'a> {
             counts: None,
             runner_up: None,
             destination: None,
-            mark: None,
+            marks: Vec::new(),
             written: None,
             held_back: None,
             until: None,
@@ -277,8 +277,8 @@ impl<'a> Draft<'a> {
         Self { image, used: None, choice: None, newly_held: false, pushed_at: None, report }
     }
 
-    fn using(mut self, used: &Use, mark: Mark, remembered: &Remembered) -> Self {
-        self.report.mark = Some(mark);
+    fn using(mut self, used: &Use, marks: Vec<Mark>, remembered: &Remembered) -> Self {
+        self.report.marks = marks;
         self.report.written.clone_from(&remembered.written);
         self.report.held_back.clone_from(&remembered.held_back);
         self.report.resumed.clone_from(&remembered.resumed);
