@@ -54,6 +54,7 @@ pub struct Args {
 enum Output {
     Text,
     Json,
+    Yaml,
 }
 
 /// Runs the command.
@@ -75,6 +76,10 @@ pub async fn run(args: Args) -> ExitCode {
     match args.output {
         Output::Text => print(&text(&application, &explained)),
         Output::Json => print(&format!("{:#}\n", json(&explained))),
+        Output::Yaml => match serde_saphyr::to_string(&json(&explained)) {
+            Ok(yaml) => print(&yaml),
+            Err(error) => fail(&format!("cannot print the answer as YAML: {error}")),
+        },
     }
 }
 
@@ -205,7 +210,8 @@ fn json(explained: &[Explanation]) -> Value {
             "rule": rule, "listed": report.counts.map(|counts| counts.listed),
             "allowed": report.counts.map(|counts| counts.eligible), "chosen": report.chosen,
             "runnerUp": report.runner_up, "heldBack": report.held_back.as_ref().map(|(version, _)| version),
-            "written": report.written, "reason": report.reason.as_str(), "message": report.message, "verdict": verdict,
+            "written": report.written,
+            "rollout": report.rollout.map(|rollout| format!("{:?}", rollout.state)), "reason": report.reason.as_str(), "message": report.message, "verdict": verdict,
         })
     };
     let one = |explained: &Explanation| {
@@ -280,6 +286,6 @@ mod tests {
 
     #[test]
     fn programs_get_the_same_in_fields() {
-        insta::assert_snapshot!(json(&explained()), @r#"[{"policy":"argocd/web","problems":[],"images":[{"image":"flask","repository":"registry.example/flask","current":"1.0.0","currentFrom":"destination","destination":"spec.source.helm.parameters[name=image.tag]","rule":"SemVer `~1.0`","listed":3,"allowed":2,"chosen":"1.0.2","runnerUp":"1.0.0","heldBack":null,"written":"1.0.0","reason":"WouldUpdate","message":"would be moved from `1.0.0` to `1.0.2`, the choice among 2 allowed tags","verdict":{"tag":"2.0.0","reason":"OutsideConstraint","message":"`2.0.0` is outside of `~1.0`"}}]}]"#);
+        insta::assert_snapshot!(json(&explained()), @r#"[{"policy":"argocd/web","problems":[],"images":[{"image":"flask","repository":"registry.example/flask","current":"1.0.0","currentFrom":"destination","destination":"spec.source.helm.parameters[name=image.tag]","rule":"SemVer `~1.0`","listed":3,"allowed":2,"chosen":"1.0.2","runnerUp":"1.0.0","heldBack":null,"written":"1.0.0","rollout":null,"reason":"WouldUpdate","message":"would be moved from `1.0.0` to `1.0.2`, the choice among 2 allowed tags","verdict":{"tag":"2.0.0","reason":"OutsideConstraint","message":"`2.0.0` is outside of `~1.0`"}}]}]"#);
     }
 }
