@@ -76,6 +76,19 @@ async fn a_set_that_would_set_it_back_stops_the_write() {
 }
 
 #[tokio::test]
+async fn twenty_looks_at_a_child_write_once_at_most() {
+    for (policy, written) in [("sync", 0), ("create-update", 0), ("create-only", 1), ("create-delete", 1)] {
+        let mut world = child();
+        world.applications.put_set("set", Ok(json!({ "spec": { "syncPolicy": { "applicationsSync": policy } } })));
+        for _ in 0..20 {
+            world.look().await;
+        }
+        let expected = if written == 1 { "1.0.2" } else { "1.0.0" };
+        assert_eq!((world.applications.writes(), world.at("app", TAG)), (written, json!(expected)), "{policy}");
+    }
+}
+
+#[tokio::test]
 async fn a_set_that_cannot_be_read_stops_the_write() {
     let (reason, message, tag) = look(Err("not allowed to read it: no".to_owned())).await;
     assert_eq!((reason, tag), (Reason::OwnedByApplicationSet, json!("1.0.0")));

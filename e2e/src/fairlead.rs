@@ -83,6 +83,20 @@ impl Settings {
         Self { configured, ..settings }
     }
 
+    /// Runs `fairlead explain` on an Application to its end, and gives what it says.
+    pub(crate) async fn explain(&self, application: &str, arguments: &[&str]) -> String {
+        let mut command = tokio::process::Command::new(binary());
+        command.args(["explain", application, "--namespace", &self.namespace]).args(arguments);
+        for address in &self.plain_http {
+            command.args(["--plain-http", address]);
+        }
+        command.env("KUBECONFIG", &self.kubeconfig).env("NO_COLOR", "1").env_remove("KUBERNETES_SERVICE_HOST");
+        let output = command.output().await.expect("the binary runs");
+        let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{said}\n{complained}");
+        said.into_owned()
+    }
+
     fn start(&self) -> Process {
         let mut command = Command::new(binary());
         if let Some(CommandLine { arguments, environment }) = &self.command {

@@ -122,6 +122,11 @@ impl Scene {
         Settings::new(&self.namespace, self.kubeconfig.clone(), addresses)
     }
 
+    /// What `fairlead explain` says of an Application, asked with Fairlead's rights.
+    pub async fn explain(&self, application: &str, arguments: &[&str]) -> String {
+        self.settings(&[]).explain(application, arguments).await
+    }
+
     /// The same, taking webhooks; each secret is that of a source.
     pub async fn start_with_webhooks(&self, plain_http: &[&str], secrets: &[(&str, &str)]) -> Fairlead {
         Fairlead::start(self.settings(plain_http).with_webhooks(secrets)).await

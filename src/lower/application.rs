@@ -187,3 +187,55 @@ fn helm_parameters(parameters: &[api::HelmParameter]) -> Vec<HelmParameter> {
     };
     parameters.iter().map(parameter).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An Application as Argo CD leaves it, with all that grows.
+    fn grown() -> Value {
+        let many = |item: Value| Value::Array(vec![item; 200]);
+        let managed = serde_json::json!({ "manager": "heavy-manager", "fieldsV1": { "f:spec": { "f:source": {} } } });
+        serde_json::json!({
+            "apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
+            "metadata": {
+                "name": "web", "namespace": "argocd", "uid": "u", "resourceVersion": "1",
+                "annotations": { "kubectl.kubernetes.io/last-applied-configuration": "heavy-annotation ".repeat(1000) },
+                "managedFields": many(managed),
+            },
+            "spec": {
+                "source": { "repoURL": "x", "path": "y", "helm": { "parameters": [] } },
+                "syncPolicy": { "automated": {} },
+            },
+            "status": {
+                "sync": { "status": "Synced", "comparedTo": { "source": { "repoURL": "heavy-source" } } },
+                "health": { "status": "Healthy" },
+                "reconciledAt": "2026-06-01T12:00:00Z",
+                "resources": many(serde_json::json!({ "kind": "Deployment", "name": "heavy-resource" })),
+                "history": many(serde_json::json!({ "id": 1, "source": { "repoURL": "heavy-history" } })),
+                "operationState": {
+                    "phase": "Failed", "startedAt": "2026-06-01T11:59:00Z", "message": "failed ".repeat(1000),
+                    "syncResult": { "resources": many(serde_json::json!({ "name": "heavy-result" })) },
+                },
+                "summary": { "images": ["a:1"] },
+            },
+        })
+    }
+
+    #[test]
+    fn of_what_grows_nothing_is_kept() {
+        let object: api::Application = serde_json::from_value(grown()).expect("an Application");
+        let lowered = application(&object);
+        let shown = format!("{lowered:?}");
+        // One field manager is kept: who changed the sources last.
+        assert_eq!(
+            (shown.matches("heavy").count(), lowered.edited_by.as_deref()),
+            (1, Some("heavy-manager")),
+            "{shown}"
+        );
+        assert!(shown.len() < 2500, "{} characters: {shown}", shown.len());
+        let progress = lowered.progress.expect("Argo CD says something");
+        assert_eq!((progress.synced, progress.health, lowered.automated), (Some(true), Health::Healthy, true));
+        assert_eq!(progress.operation.map(|sync| sync.message.chars().count()), Some(MESSAGE));
+    }
+}
