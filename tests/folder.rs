@@ -64,6 +64,7 @@ async fn plan(directory: &Directory, value: &str) -> ApplicationPlan {
         uid: application.uid.clone(),
         resource_version: application.resource_version.clone(),
         guard: Guard::Version,
+        refresh: None,
         edits: vec![Edit {
             image: 0,
             from: None,

@@ -262,6 +262,46 @@ async fn sources_go_before_the_single_one_and_the_dry_source_before_all() {
 }
 
 #[tokio::test]
+async fn argo_cd_is_asked_to_look_only_where_a_policy_says_so() {
+    let refresh = "argocd.argoproj.io/refresh";
+    for (annotations, asked, expected) in [
+        (json!({ "ours": "kept" }), "{ refresh: true }", json!({ "ours": "kept", refresh: "normal" })),
+        (Value::Null, "{ refresh: true }", json!({ refresh: "normal" })),
+        (json!({ "ours": "kept" }), "{}", json!({ "ours": "kept" })),
+    ] {
+        let rule = format!(
+            "applications: [{{ name: app }}]\nimages: [{{ image: registry.example/app }}]\nwriteBack: {{ application: {asked} }}"
+        );
+        let mut world = World::new(&rule)
+            .helm("app", &[("image.tag", "1.0.0")], &["registry.example/app:1.0.0"])
+            .tags(APP, &["1.0.0", "1.0.2"]);
+        world.edit("app", |object| object["metadata"]["annotations"] = annotations.clone());
+        assert_eq!(world.look().await.images[0].reason, Reason::Updated);
+        assert_eq!(world.at("app", "/metadata/annotations"), expected);
+        // Argo CD takes it away once it has looked; without a change it is not asked again.
+        world.edit("app", |object| object["metadata"]["annotations"] = annotations.clone());
+        world.look().await;
+        assert_eq!((world.at("app", "/metadata/annotations"), world.applications.writes()), (annotations, 1));
+    }
+}
+
+#[tokio::test]
+async fn what_others_annotate_meanwhile_is_kept() {
+    let rule = "applications: [{ name: app }]\nimages: [{ image: registry.example/app }]\nwriteBack: { application: { refresh: true } }";
+    let mut world = World::new(rule)
+        .helm("app", &[("image.tag", "1.0.0")], &["registry.example/app:1.0.0"])
+        .tags(APP, &["1.0.0", "1.0.2"]);
+    let mut rounds = 0;
+    // Every time, so that at last the values alone guard the write.
+    world.applications.intrude(move |object| {
+        rounds += 1;
+        object["metadata"]["annotations"] = json!({ "round": rounds.to_string() });
+    });
+    assert_eq!(world.look().await.images[0].reason, Reason::Updated);
+    assert_eq!(world.at("app", "/metadata/annotations"), json!({ "round": "4" }));
+}
+
+#[tokio::test]
 async fn a_dry_source_gets_its_helm_block() {
     let dry =
         json!({ "drySource": { "repoURL": "x", "path": "y" }, "syncSource": { "targetBranch": "live", "path": "y" } });

@@ -13,9 +13,21 @@ pub struct WriteBackSpec {
     /// `Application`: into the Application object. `Git`: as a commit.
     #[serde(default)]
     pub method: WriteBackMethod,
+    /// Settings of the method `Application`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application: Option<ApplicationWriteBack>,
     /// Settings of the method `Git`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub git: Option<GitWriteBack>,
+}
+
+/// Settings of the method `Application`.
+#[derive(KubeSchema, Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ApplicationWriteBack {
+    /// Asks Argo CD, along with each change, to look at the Application at once (`argocd.argoproj.io/refresh: normal`).
+    #[serde(default)]
+    pub refresh: bool,
 }
 
 /// Where changes are written.

@@ -29,6 +29,7 @@ pub fn application(object: &api::Application) -> Application {
         project: object.spec.project.clone(),
         controller_namespace: object.status.as_ref().and_then(|status| status.controller_namespace.clone()),
         labels: metadata.labels.clone().unwrap_or_default(),
+        annotated: metadata.annotations.is_some(),
         deleting: metadata.deletion_timestamp.is_some(),
         skipped: annotation(SKIP_RECONCILE).is_some_and(|value| value == "true"),
         owner: owner(object),

@@ -16,16 +16,21 @@ pub const PULL_REQUEST_BRANCH: &str = "fairlead-{{ .TargetKey }}";
 pub fn write_back(text: Option<&api::WriteBackSpec>, namespace: &str) -> (WriteBack, Vec<Problem>) {
     let mut problems = Vec::new();
     let write_back = match text {
-        Some(api::WriteBackSpec { method: api::WriteBackMethod::Git, git }) => {
+        Some(api::WriteBackSpec { method: api::WriteBackMethod::Git, git, application }) => {
+            if application.is_some() {
+                let text = "`application` is only read with `method: Application`";
+                let problem = Problem::new(Reason::InvalidTarget, text).at("spec.writeBack.application");
+                problems.push(problem.hint("remove `application`"));
+            }
             let git = git.clone().unwrap_or_default();
             WriteBack::Git(Box::new(lower(&git, namespace, &mut problems)))
         }
-        Some(api::WriteBackSpec { method: api::WriteBackMethod::Application, git: Some(_) }) => {
+        Some(api::WriteBackSpec { method: api::WriteBackMethod::Application, git: Some(_), application: _ }) => {
             let problem = Problem::new(Reason::InvalidTarget, "`git` is only read with `method: Git`");
             problems.push(problem.at("spec.writeBack.git").hint("add `method: Git`, or remove `git`"));
             WriteBack::Application
         }
-        None | Some(api::WriteBackSpec { method: api::WriteBackMethod::Application, git: None }) => {
+        None | Some(api::WriteBackSpec { method: api::WriteBackMethod::Application, git: None, application: _ }) => {
             WriteBack::Application
         }
     };

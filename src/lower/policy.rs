@@ -70,6 +70,7 @@ pub fn policy_allowing(object: &ImageUpdatePolicy, allowed: &[CredentialSource])
         images,
         write_back,
         schedule: schedule.flatten(),
+        refresh: refreshes(&object.spec),
         resume: metadata.annotations.as_ref().and_then(|annotations| annotations.get(RESUME)).cloned(),
     });
     Lowered { id, generation, policy, problems: problems.0 }
@@ -193,6 +194,12 @@ fn check_file_targets(images: &mut Vec<Image>, write_back: &WriteBack, problems:
         problems.add(problem.at(place));
         false
     });
+}
+
+/// Whether Argo CD is asked to look at once.
+fn refreshes(spec: &ImageUpdatePolicySpec) -> bool {
+    let application = spec.write_back.as_ref().and_then(|write_back| write_back.application.as_ref());
+    application.is_some_and(|application| application.refresh)
 }
 
 fn images(spec: &ImageUpdatePolicySpec, scope: Scope<'_>, problems: &mut Problems) -> Vec<Image> {

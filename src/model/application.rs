@@ -7,6 +7,7 @@ use super::{ApplicationId, Pointer, Progress};
 
 /// An Argo CD Application, as far as it matters for images.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact that the object states by itself")]
 pub struct Application {
     /// Namespace and name.
     pub id: ApplicationId,
@@ -20,6 +21,8 @@ pub struct Application {
     pub controller_namespace: Option<String>,
     /// Labels, for selection.
     pub labels: BTreeMap<String, String>,
+    /// Whether it has annotations at all.
+    pub annotated: bool,
     /// Whether the object is being deleted.
     pub deleting: bool,
     /// Whether `argocd.argoproj.io/skip-reconcile` asks to leave it alone.

@@ -72,6 +72,8 @@ pub struct ApplicationPlan {
     pub guard: Guard,
     /// The edits; never empty.
     pub edits: Vec<Edit>,
+    /// What is asked of Argo CD along with the change: one annotation more. Where there is no Argo CD it is left out.
+    pub refresh: Option<Operation>,
 }
 
 /// What the destination must still be for a plan to be written.
@@ -176,6 +178,12 @@ impl ApplicationPlan {
     /// Whether every value that the plan replaces is tested by it, so that the version of the object need not be.
     pub fn tests_all(&self) -> bool {
         self.operations().all(|operation| matches!(operation, Operation::Test(..) | Operation::Replace(..)))
+    }
+
+    /// Guards the plan by its values alone. What it cannot guard by values is not asked any more.
+    pub fn guard_values(&mut self) {
+        self.guard = Guard::Values;
+        self.refresh = None;
     }
 
     /// The operations of all edits, in order.

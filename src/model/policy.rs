@@ -30,6 +30,8 @@ pub struct Policy {
     pub write_back: WriteBack,
     /// When changes may be written; `None`: always.
     pub schedule: Option<Schedule>,
+    /// Whether Argo CD is asked, along with each change of an Application, to look at it at once.
+    pub refresh: bool,
     /// The value of `fairlead.dev/resume`: a new one lifts what holds images back.
     pub resume: Option<String>,
 }

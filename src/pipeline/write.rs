@@ -83,8 +83,9 @@ impl<'a> Desk<'a> {
                 continue;
             }
             let mut plan = plan(&finding.application, &mut drafts);
+            plan.refresh = self.policy.refresh.then(|| rollout::refresh(&finding.application));
             if attempt >= PATIENT_ATTEMPTS && plan.tests_all() {
-                plan.guard = Guard::Values;
+                plan.guard_values();
             }
             if plan.edits.is_empty() || self.policy.dry_run {
                 return finish(drafts);
@@ -219,6 +220,7 @@ fn plan(application: &Arc<Application>, drafts: &mut [Draft<'_>]) -> Application
         resource_version: application.resource_version.clone(),
         guard: Guard::Version,
         edits,
+        refresh: None,
     }
 }
 

@@ -100,6 +100,7 @@ async fn plan_of(port: &dyn Applications, id: &ApplicationId, operations: Vec<Op
         uid: fresh.uid.clone(),
         resource_version: fresh.resource_version.clone(),
         guard: Guard::Version,
+        refresh: None,
         edits: vec![Edit { image: 0, from: None, to: "1".to_owned(), operations }],
     }
 }

@@ -10,7 +10,7 @@ pub fn json_patch(plan: &ApplicationPlan) -> Value {
     if plan.guard == Guard::Version {
         operations.push(json!({ "op": "test", "path": "/metadata/resourceVersion", "value": plan.resource_version }));
     }
-    operations.extend(plan.operations().map(|operation| {
+    operations.extend(plan.operations().chain(&plan.refresh).map(|operation| {
         let (op, pointer, node) = match operation {
             Operation::Test(pointer, node) => ("test", pointer, node),
             Operation::Replace(pointer, node) => ("replace", pointer, node),

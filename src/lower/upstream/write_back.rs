@@ -68,7 +68,7 @@ impl WriteBack {
         let target = target.map_or(Some((None, None)), |target| findings.keep(target));
         (settings.branch, settings.write_branch) = branch?;
         (settings.target, settings.path) = target?;
-        let spec = WriteBackSpec { method: WriteBackMethod::Git, git: Some(settings) };
+        let spec = WriteBackSpec { method: WriteBackMethod::Git, git: Some(settings), application: None };
         let (_, problems) = write_back(Some(&spec), namespace);
         let usable = problems.is_empty();
         for problem in problems {
