@@ -65,6 +65,7 @@ async fn plan(directory: &Directory, value: &str) -> ApplicationPlan {
         resource_version: application.resource_version.clone(),
         guard: Guard::Version,
         refresh: None,
+        sync: None,
         edits: vec![Edit {
             image: 0,
             from: None,

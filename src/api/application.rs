@@ -17,6 +17,9 @@ pub struct Application {
     /// What is to be deployed.
     #[serde(default)]
     pub spec: ApplicationSpec,
+    /// A sync that is asked for; Argo CD takes it away when it is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<Present>,
     /// What Argo CD found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<ApplicationStatus>,
@@ -41,6 +44,21 @@ pub struct ApplicationSpec {
     /// When and how Argo CD syncs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sync_policy: Option<SyncPolicy>,
+    /// Where it is deployed to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destination: Option<Destination>,
+}
+
+/// Where an Application is deployed to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Destination {
+    /// The address of the cluster.
+    pub server: Option<String>,
+    /// The name of the cluster.
+    pub name: Option<String>,
+    /// The namespace.
+    pub namespace: Option<String>,
 }
 
 /// When and how Argo CD syncs.
@@ -50,6 +68,9 @@ pub struct SyncPolicy {
     /// Syncs by itself where set, unless it says otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub automated: Option<AutomatedSync>,
+    /// Options of every sync.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sync_options: Option<Vec<String>>,
 }
 
 /// Whether Argo CD syncs by itself.

@@ -25,9 +25,20 @@ pub struct ApplicationSetSpec {
     /// How it keeps them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sync_policy: Option<ApplicationSetSyncPolicy>,
+    /// How it brings changes to them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<ApplicationSetStrategy>,
     /// What it leaves alone in them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ignore_application_differences: Option<Vec<IgnoreApplicationDifferences>>,
+}
+
+/// How an ApplicationSet brings changes to its Applications.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApplicationSetStrategy {
+    /// `AllAtOnce` or `RollingSync`.
+    #[serde(default, rename = "type", skip_serializing_if = "String::is_empty")]
+    pub kind: String,
 }
 
 /// How an ApplicationSet keeps its Applications.

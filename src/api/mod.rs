@@ -7,21 +7,25 @@ pub mod application;
 pub mod application_set;
 pub mod image_updater;
 pub mod policy;
+pub mod project;
 pub mod status;
 pub mod target;
 pub mod write_back;
 
 pub use application::{
-    Application, ApplicationSpec, ApplicationStatus, AutomatedSync, HelmBlock, HelmParameter, KustomizeBlock,
-    OperationState, PluginBlock, PluginVariable, Source, SourceHydrator, Summary, SyncPolicy, Word,
+    Application, ApplicationSpec, ApplicationStatus, AutomatedSync, Destination, HelmBlock, HelmParameter,
+    KustomizeBlock, OperationState, PluginBlock, PluginVariable, Source, SourceHydrator, Summary, SyncPolicy, Word,
 };
-pub use application_set::{ApplicationSet, ApplicationSetSpec, ApplicationSetSyncPolicy, IgnoreApplicationDifferences};
+pub use application_set::{
+    ApplicationSet, ApplicationSetSpec, ApplicationSetStrategy, ApplicationSetSyncPolicy, IgnoreApplicationDifferences,
+};
 pub use image_updater::ImageUpdater;
 pub use policy::{
     AllowTags, ApplicationSelector, CosignKey, CosignVerification, DaySpec, ImageSpec, ImageUpdatePolicy,
     ImageUpdatePolicySpec, PinSpec, PullSecretReference, RuleSpec, ScheduleSpec, ScheduleWindowSpec,
     SecretKeyReference, StrategySpec, VerificationSpec, WindowKind,
 };
+pub use project::{AppProject, AppProjectSpec, SyncWindowText};
 pub use status::{
     DecisionRecord, HeldBack, ImageState, ImageStatus, ImageUpdatePolicyStatus, RememberedPlace, RememberedRollout,
     RolloutStatus, RolloutWord, SeenDigest, StatusSummary, WatchedImage,

@@ -28,6 +28,10 @@ pub struct ApplicationWriteBack {
     /// Asks Argo CD, along with each change, to look at the Application at once (`argocd.argoproj.io/refresh: normal`).
     #[serde(default)]
     pub refresh: bool,
+    /// Asks Argo CD, along with each change, to sync the Application, unless a sync is under way or a sync window of its
+    /// project forbids it.
+    #[serde(default)]
+    pub sync: bool,
 }
 
 /// Where changes are written.

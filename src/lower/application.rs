@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use crate::api;
 use crate::model::{
-    Application, ApplicationId, Health, Helm, HelmParameter, Kustomize, Plugin, Progress, Source, SourceKind, Sources,
-    SyncOperation, SyncPhase, Values, Variable,
+    Application, ApplicationId, Destination, Health, Helm, HelmParameter, Kustomize, Plugin, Progress, Source,
+    SourceKind, Sources, SyncOperation, SyncPhase, Values, Variable,
 };
 
 const SKIP_RECONCILE: &str = "argocd.argoproj.io/skip-reconcile";
@@ -21,6 +21,7 @@ const SOURCES: [&str; 3] = ["f:source", "f:sources", "f:sourceHydrator"];
 pub fn application(object: &api::Application) -> Application {
     let metadata = &object.metadata;
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let policy = object.spec.sync_policy.as_ref();
     let annotation = |key: &str| metadata.annotations.as_ref().and_then(|annotations| annotations.get(key));
     Application {
         id: ApplicationId::new(text(&metadata.namespace), text(&metadata.name)),
@@ -46,14 +47,20 @@ pub fn application(object: &api::Application) -> Application {
             .and_then(|status| status.summary.as_ref())
             .map(|summary| summary.images.clone())
             .unwrap_or_default(),
-        automated: object
-            .spec
-            .sync_policy
-            .as_ref()
+        automated: policy
             .and_then(|policy| policy.automated.as_ref())
             .is_some_and(|automated| automated.enabled != Some(false)),
+        sync_options: policy.and_then(|policy| policy.sync_options.clone()).unwrap_or_default(),
+        operating: object.operation.is_some(),
+        destination: object.spec.destination.as_ref().map(destination).unwrap_or_default(),
         progress: object.status.as_ref().and_then(progress),
     }
+}
+
+fn destination(destination: &api::Destination) -> Destination {
+    let api::Destination { server, name, namespace } = destination;
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    Destination { server: text(server), name: text(name), namespace: text(namespace) }
 }
 
 /// What Argo CD says of the Application, cut to what is needed; `None` where it says nothing.

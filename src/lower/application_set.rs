@@ -16,6 +16,7 @@ pub fn application_set(object: &api::ApplicationSet) -> ApplicationSet {
     };
     ApplicationSet {
         creates_only: matches!(policy, Some("create-only" | "create-delete")),
+        rolls: object.spec.strategy.as_ref().is_some_and(|strategy| strategy.kind == "RollingSync"),
         ignored: object.spec.ignore_application_differences.iter().flatten().map(ignored).collect(),
     }
 }

@@ -20,6 +20,7 @@ pub mod push_event;
 mod registries;
 mod rule;
 mod schedule;
+mod sync_windows;
 mod upstream;
 pub mod webhook_authenticity;
 
@@ -31,3 +32,4 @@ pub use policy::{Lowered, policy, policy_allowing};
 pub use registries::registries;
 pub use rule::{Dialect, rule};
 pub use schedule::schedule;
+pub use sync_windows::sync_windows;

@@ -56,6 +56,7 @@ pub fn policy_allowing(object: &ImageUpdatePolicy, allowed: &[CredentialSource])
     let applications = applications(&object.spec, &mut problems);
     let schedule = object.spec.schedule.as_ref().map(|windows| problems.keep(schedule(windows, "spec.schedule")));
     let write_back = problems.keep(write_back(object.spec.write_back.as_ref(), &id.namespace));
+    let application = object.spec.write_back.as_ref().and_then(|write_back| write_back.application.as_ref());
     let usable = problems.0.is_empty();
     let mut images = images(&object.spec, Scope::Policy { namespace: &id.namespace, allowed }, &mut problems);
     check_file_targets(&mut images, &write_back, &mut problems);
@@ -70,7 +71,8 @@ pub fn policy_allowing(object: &ImageUpdatePolicy, allowed: &[CredentialSource])
         images,
         write_back,
         schedule: schedule.flatten(),
-        refresh: refreshes(&object.spec),
+        refresh: application.is_some_and(|application| application.refresh),
+        sync: application.is_some_and(|application| application.sync),
         resume: metadata.annotations.as_ref().and_then(|annotations| annotations.get(RESUME)).cloned(),
     });
     Lowered { id, generation, policy, problems: problems.0 }
@@ -194,12 +196,6 @@ fn check_file_targets(images: &mut Vec<Image>, write_back: &WriteBack, problems:
         problems.add(problem.at(place));
         false
     });
-}
-
-/// Whether Argo CD is asked to look at once.
-fn refreshes(spec: &ImageUpdatePolicySpec) -> bool {
-    let application = spec.write_back.as_ref().and_then(|write_back| write_back.application.as_ref());
-    application.is_some_and(|application| application.refresh)
 }
 
 fn images(spec: &ImageUpdatePolicySpec, scope: Scope<'_>, problems: &mut Problems) -> Vec<Image> {

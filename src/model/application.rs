@@ -41,8 +41,25 @@ pub struct Application {
     pub live_images: Vec<String>,
     /// Whether Argo CD syncs it by itself.
     pub automated: bool,
+    /// How it is synced: what `spec.syncPolicy.syncOptions` lists.
+    pub sync_options: Vec<String>,
+    /// Whether a sync was asked for that is not over.
+    pub operating: bool,
+    /// Where it is deployed to.
+    pub destination: Destination,
     /// What Argo CD says of it; `None` where it says nothing.
     pub progress: Option<Progress>,
+}
+
+/// Where an Application is deployed to; what is not stated is empty.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Destination {
+    /// The address of the cluster.
+    pub server: String,
+    /// The name of the cluster.
+    pub name: String,
+    /// The namespace.
+    pub namespace: String,
 }
 
 /// Where the manifests of an Application come from.

@@ -7,6 +7,8 @@ use super::Pointer;
 pub struct ApplicationSet {
     /// Whether it leaves Applications alone once they are made (`create-only`, `create-delete`).
     pub creates_only: bool,
+    /// Whether it syncs them itself, step by step (`RollingSync`).
+    pub rolls: bool,
     /// What else it leaves alone in them.
     pub ignored: Vec<IgnoredDifferences>,
 }

@@ -29,11 +29,12 @@ mod report;
 mod rollout;
 mod rule;
 mod schedule;
+mod sync_window;
 mod version;
 mod write_back;
 
 pub use application::{
-    Application, Helm, HelmParameter, Kustomize, Plugin, Source, SourceKind, Sources, Values, Variable,
+    Application, Destination, Helm, HelmParameter, Kustomize, Plugin, Source, SourceKind, Sources, Values, Variable,
 };
 pub use application_set::{ApplicationSet, IgnoredDifferences};
 pub use candidate::{Candidate, Details, Known, Listing};
@@ -52,7 +53,7 @@ pub use memory::{Mark, Memory, Remembered, Watch};
 pub use names::{ApplicationId, PolicyId};
 pub use ordinal::{Bounds, CalendarVersion, Number, Ordinal};
 pub use pattern::{InvalidPattern, TagExtractor, TagGlob, TagPattern};
-pub use plan::{ApplicationPlan, Edit, Guard, Node, Operation, Pointer, Step};
+pub use plan::{ApplicationPlan, Edit, Guard, Node, Operation, Pointer, Step, SyncRequest};
 pub use platform::{InvalidPlatform, Platform};
 pub use policy::{
     ApplicationMatcher, FileKeys, FileTarget, Glob, HelmTarget, Image, Keys, LabelSelector, Policy, Requirement,
@@ -72,5 +73,6 @@ pub use report::{ImageReport, Report, State};
 pub use rollout::{Health, Progress, Rollout, RolloutState, SyncOperation, SyncPhase};
 pub use rule::{Allow, Constraint, Ignore, Pin, Rule, Strategy};
 pub use schedule::{Closed, Schedule, Window};
+pub use sync_window::{Cron, SyncWindow};
 pub use version::LooseVersion;
 pub use write_back::{CommitSettings, GitTarget, GitWriteBack, PullRequestProvider, PullRequestSettings, WriteBack};

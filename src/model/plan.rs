@@ -74,6 +74,19 @@ pub struct ApplicationPlan {
     pub edits: Vec<Edit>,
     /// What is asked of Argo CD along with the change: one annotation more. Where there is no Argo CD it is left out.
     pub refresh: Option<Operation>,
+    /// The sync that is asked for along with the change. Where there is no Argo CD it is left out.
+    pub sync: Option<SyncRequest>,
+}
+
+/// A sync that Argo CD is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SyncRequest {
+    /// Why, for people who look.
+    pub reason: String,
+    /// How it is done: what the Application lists for every sync.
+    pub options: Vec<String>,
+    /// Whether the state of an earlier one stands there, to be forgotten.
+    pub replaces: bool,
 }
 
 /// What the destination must still be for a plan to be written.
@@ -178,12 +191,6 @@ impl ApplicationPlan {
     /// Whether every value that the plan replaces is tested by it, so that the version of the object need not be.
     pub fn tests_all(&self) -> bool {
         self.operations().all(|operation| matches!(operation, Operation::Test(..) | Operation::Replace(..)))
-    }
-
-    /// Guards the plan by its values alone. What it cannot guard by values is not asked any more.
-    pub fn guard_values(&mut self) {
-        self.guard = Guard::Values;
-        self.refresh = None;
     }
 
     /// The operations of all edits, in order.

@@ -9,6 +9,7 @@ use super::{ApplicationId, CredentialSource, ImageReference, KeyPath, PolicyId, 
 
 /// A policy whose every text was understood.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting that a user states by itself")]
 pub struct Policy {
     /// Namespace and name.
     pub id: PolicyId,
@@ -32,6 +33,8 @@ pub struct Policy {
     pub schedule: Option<Schedule>,
     /// Whether Argo CD is asked, along with each change of an Application, to look at it at once.
     pub refresh: bool,
+    /// Whether Argo CD is asked, along with each change of an Application, to sync it.
+    pub sync: bool,
     /// The value of `fairlead.dev/resume`: a new one lifts what holds images back.
     pub resume: Option<String>,
 }

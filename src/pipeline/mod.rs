@@ -3,6 +3,7 @@
 //! Decisions are pure (`discover`, `place`, `keys` and its stores, `kustomize`, `status`, `events`); the only asynchronous places are the
 //! asking of a registry (`choose`), the writing (`write`) and the spine.
 
+mod ask;
 mod choose;
 mod discover;
 mod events;

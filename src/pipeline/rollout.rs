@@ -3,10 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::keys::version;
-use crate::api::REFRESH;
 use crate::model::{
-    Application, Health, ImageReference, Node, Operation, Pointer, Progress, Reason, Repository, Rollout, RolloutState,
-    SyncOperation, SyncPhase,
+    Application, Health, ImageReference, Progress, Reason, Repository, Rollout, RolloutState, SyncOperation, SyncPhase,
 };
 
 /// Argo CD's word alone counts where it is this much later than the write: before, it may be about what was there.
@@ -110,14 +108,4 @@ fn is_sure(rollout: &Rollout, application: &Application, repository: &Repository
         (wanted.tag.is_some() && live.tag == wanted.tag) || (wanted.digest.is_some() && live.digest == wanted.digest)
     };
     live.peek().is_none() || live.any(shows)
-}
-
-/// Asks Argo CD to look at the Application at once.
-pub(super) fn refresh(application: &Application) -> Operation {
-    let (annotations, normal) = (Pointer::root().key("metadata").key("annotations"), Node::text("normal"));
-    if application.annotated {
-        Operation::Add(annotations.key(REFRESH), normal)
-    } else {
-        Operation::Add(annotations, Node::map([(REFRESH, normal)]))
-    }
 }

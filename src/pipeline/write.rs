@@ -83,18 +83,19 @@ impl<'a> Desk<'a> {
                 continue;
             }
             let mut plan = plan(&finding.application, &mut drafts);
-            plan.refresh = self.policy.refresh.then(|| rollout::refresh(&finding.application));
             if attempt >= PATIENT_ATTEMPTS && plan.tests_all() {
-                plan.guard_values();
+                plan.guard = Guard::Values;
             }
             if plan.edits.is_empty() || self.policy.dry_run {
                 return finish(drafts);
             }
+            let unasked = self.ask(&mut plan, &finding.application).await;
             let written_at = self.ports.clock.now();
             match self.ports.applications.write(&plan).await {
                 Ok(()) => {
                     settle(&mut drafts, &plan, |draft, edit| {
                         draft.written(edit, rollout::begin(&finding.application, written_at));
+                        draft.report.message.extend(unasked.iter().map(|note| format!("; {note}")));
                     });
                     return finish(drafts);
                 }
@@ -221,6 +222,7 @@ fn plan(application: &Arc<Application>, drafts: &mut [Draft<'_>]) -> Application
         guard: Guard::Version,
         edits,
         refresh: None,
+        sync: None,
     }
 }
 

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 
 use crate::model::{
     Application, ApplicationId, ApplicationPlan, ApplicationSet, Candidate, Cloud, CredentialSource, Listing, Platform,
-    Policy, Reason, Repository, SecretRef, Tag,
+    Policy, Reason, Repository, SecretRef, SyncWindow, Tag,
 };
 
 pub use forge::{Forge, ForgeError, PullRequestWritten};
@@ -52,6 +52,12 @@ pub trait Applications: Send + Sync {
     /// [`WriteError::Conflict`] when the Application is not the one, or not in the state, that the plan was decided on: read
     /// it anew and decide again.
     async fn write(&self, plan: &ApplicationPlan) -> Result<(), WriteError>;
+
+    /// The sync windows of an Argo CD project.
+    ///
+    /// # Errors
+    /// A sentence where they are not known.
+    async fn sync_windows(&self, namespace: &str, project: &str) -> Result<Vec<SyncWindow>, String>;
 
     /// Asks Argo CD to look at an Application now, where there is an Argo CD.
     async fn refresh(&self, id: &ApplicationId) -> Result<(), WriteError>;

@@ -27,11 +27,13 @@ mod order;
 mod schedule;
 mod semver;
 mod sieve;
+mod sync_window;
 mod verdict;
 
 use crate::model::{Decision, Listing, Rule, Situation, Tag, Verdict};
 
 pub use schedule::closed;
+pub use sync_window::forbidding;
 
 /// What `rule` makes of the candidates in a situation.
 pub fn select(rule: &Rule, listing: &Listing, situation: &Situation) -> Decision {

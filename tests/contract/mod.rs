@@ -101,6 +101,7 @@ async fn plan_of(port: &dyn Applications, id: &ApplicationId, operations: Vec<Op
         resource_version: fresh.resource_version.clone(),
         guard: Guard::Version,
         refresh: None,
+        sync: None,
         edits: vec![Edit { image: 0, from: None, to: "1".to_owned(), operations }],
     }
 }

@@ -23,7 +23,7 @@ use async_trait::async_trait;
 use crate::api;
 use crate::edit::yaml::{EditError, apply};
 use crate::model::{
-    Application, ApplicationId, ApplicationPlan, Operation, Policy, PolicyId, Problem, Reason, SecretRef,
+    Application, ApplicationId, ApplicationPlan, Operation, Policy, PolicyId, Problem, Reason, SecretRef, SyncWindow,
 };
 use crate::ports::{
     Applications, ApplicationsError, Inventory, Policies, SecretData, SecretError, Secrets, WriteError,
@@ -291,6 +291,11 @@ impl Applications for Directory {
             }
             ReplaceError::Failed(error) => unavailable(format!("`{}` cannot be written: {error}", found.name)),
         })
+    }
+
+    /// None: there is no Argo CD that would sync a folder.
+    async fn sync_windows(&self, _: &str, _: &str) -> Result<Vec<SyncWindow>, String> {
+        Ok(Vec::new())
     }
 
     /// Nothing: there is no Argo CD that would look at a folder.

@@ -14,7 +14,7 @@ use super::sets::ApplicationSetReader;
 use super::{code, json_patch, words};
 use crate::api;
 use crate::lower;
-use crate::model::{Application, ApplicationId, ApplicationPlan};
+use crate::model::{Application, ApplicationId, ApplicationPlan, SyncWindow};
 use crate::ports::{ApplicationSets, Applications, ApplicationsError, Inventory, WriteError};
 
 /// Applications in a cluster.
@@ -78,6 +78,15 @@ impl Applications for KubernetesApplications {
             422 if self.changed(plan, &api).await => Err(WriteError::Conflict(application)),
             400..=499 => Err(WriteError::Rejected { application, cause }),
             _ => Err(WriteError::Unavailable { application, cause }),
+        }
+    }
+
+    async fn sync_windows(&self, namespace: &str, project: &str) -> Result<Vec<SyncWindow>, String> {
+        let api: Api<api::AppProject> = Api::namespaced(self.client.clone(), namespace);
+        match api.get(project).await {
+            Ok(found) => lower::sync_windows(&found),
+            Err(error) if code(&error) == 403 => Err(format!("not allowed to read it: {}", words(&error))),
+            Err(error) => Err(words(&error)),
         }
     }
 

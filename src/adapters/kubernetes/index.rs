@@ -199,7 +199,8 @@ fn tell(changes: &mpsc::UnboundedSender<Change>, id: &ApplicationId, before: Opt
     let without = |entry: Option<&Entry>, kept: Option<()>| {
         let bare = |application: &Arc<Application>| {
             let progress = application.progress.clone().filter(|_| kept.is_some());
-            Application { resource_version: String::new(), progress, ..(**application).clone() }
+            let (resource_version, operating, annotated) = (String::new(), false, false);
+            Application { resource_version, annotated, operating, progress, ..(**application).clone() }
         };
         entry.map(|entry| entry.as_ref().map(bare).map_err(Clone::clone))
     };

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::model::{ApplicationPlan, Guard, Node, Operation};
+use crate::api::FIELD_MANAGER;
+use crate::model::{ApplicationPlan, Guard, Node, Operation, SyncRequest};
 
 /// A plan as JSON Patch: first that the object is still what the plan's guard asks, then the plan's own operations.
 pub fn json_patch(plan: &ApplicationPlan) -> Value {
@@ -18,7 +19,23 @@ pub fn json_patch(plan: &ApplicationPlan) -> Value {
         };
         json!({ "op": op, "path": pointer.to_json_pointer(), "value": value(node) })
     }));
+    operations.extend(plan.sync.iter().flat_map(sync));
     Value::Array(operations)
+}
+
+/// Asks for a sync as Argo CD's own API server does: what is said of an earlier one goes.
+fn sync(request: &SyncRequest) -> Vec<Value> {
+    let SyncRequest { reason, options, replaces } = request;
+    let mut asked = json!({
+        "initiatedBy": { "username": FIELD_MANAGER, "automated": true },
+        "info": [{ "name": "Reason", "value": reason }],
+        "sync": {},
+    });
+    if !options.is_empty() {
+        asked["sync"]["syncOptions"] = json!(options);
+    }
+    let forget = replaces.then(|| json!({ "op": "remove", "path": "/status/operationState" }));
+    forget.into_iter().chain([json!({ "op": "add", "path": "/operation", "value": asked })]).collect()
 }
 
 fn value(node: &Node) -> Value {

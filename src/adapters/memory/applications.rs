@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::adapters::kubernetes::json_patch;
 use crate::api;
 use crate::lower;
-use crate::model::{Application, ApplicationId, ApplicationPlan, Guard};
+use crate::model::{Application, ApplicationId, ApplicationPlan, Guard, SyncWindow};
 use crate::ports::{ApplicationSets, Applications, ApplicationsError, Inventory, WriteError};
 
 type Intruder = Box<dyn FnMut(&mut Value) + Send>;
@@ -24,6 +24,7 @@ pub struct MemoryApplications {
 struct State {
     objects: BTreeMap<ApplicationId, Value>,
     sets: ApplicationSets,
+    projects: BTreeMap<(String, String), Value>,
     version: u64,
     writes: usize,
     refreshed: Vec<ApplicationId>,
@@ -55,6 +56,11 @@ impl MemoryApplications {
             set.map(|set| lower::application_set(&set)).map_err(|error| error.to_string())
         });
         self.state().sets.insert(name.to_owned(), set);
+    }
+
+    /// The project `name` of the Argo CD in `namespace`.
+    pub fn put_project(&self, namespace: &str, name: &str, project: Value) {
+        self.state().projects.insert((namespace.to_owned(), name.to_owned()), project);
     }
 
     /// Takes an object away.
@@ -158,6 +164,13 @@ impl Applications for MemoryApplications {
         state.store(id.clone(), object);
         state.writes += 1;
         Ok(())
+    }
+
+    async fn sync_windows(&self, namespace: &str, project: &str) -> Result<Vec<SyncWindow>, String> {
+        let found = self.state().projects.get(&(namespace.to_owned(), project.to_owned())).cloned();
+        let found = found.ok_or_else(|| "there is no such project".to_owned())?;
+        let project: api::AppProject = serde_json::from_value(found).map_err(|error| error.to_string())?;
+        lower::sync_windows(&project)
     }
 
     async fn refresh(&self, id: &ApplicationId) -> Result<(), WriteError> {
