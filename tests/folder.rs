@@ -12,8 +12,14 @@ use std::fs;
 use std::path::Path;
 
 use fairlead::adapters::directory::{Change, Directory, Mode, Survey};
-use fairlead::model::{ApplicationId, ApplicationPlan, Edit, Guard, Node, Operation, Pointer, Problem, SecretRef};
-use fairlead::ports::{Applications, Policies, Secrets, WriteError};
+use fairlead::adapters::memory::{MemoryClock, MemoryRegistry};
+use fairlead::lower;
+use fairlead::model::{
+    ApplicationId, ApplicationPlan, Details, Edit, Guard, ImageReference, Memory, Node, Operation, Pointer, Problem,
+    SecretRef,
+};
+use fairlead::pipeline;
+use fairlead::ports::{Applications, Clock, Policies, Ports, Secrets, WriteError};
 
 const APPLICATION: &str = "\
 apiVersion: argoproj.io/v1alpha1
@@ -244,4 +250,51 @@ fn a_folder_that_is_none_is_an_error() {
     let folder = folder(&[("a.yaml", "")]);
     assert!(Directory::open(&folder.path().join("a.yaml"), Mode::Write).is_err());
     assert!(Directory::open(&folder.path().join("missing"), Mode::Write).is_err());
+}
+
+/// What the folder mode does to a child of an ApplicationSet, which says `spec` if it stands in the folder.
+async fn child_of(spec: Option<&str>) -> (String, Vec<Change>) {
+    let child = APPLICATION.replace(
+        "{name: web}   # no namespace",
+        "{name: web, ownerReferences: [{apiVersion: argoproj.io/v1alpha1, kind: ApplicationSet, name: set, uid: u, controller: true}]}",
+    );
+    let policy = POLICY.replace("org/web}", "org/web, forceUpdate: true}");
+    let set = spec.map(|spec| {
+        format!("apiVersion: argoproj.io/v1alpha1\nkind: ApplicationSet\nmetadata: {{name: set}}\nspec: {spec}\n")
+    });
+    let folder = folder(&[("web.yaml", &child), ("policy.yaml", &policy), ("set.yaml", &set.unwrap_or_default())]);
+    let directory = open(folder.path(), Mode::Write);
+    let registry = MemoryRegistry::default();
+    let repository = "ghcr.io/org/web".parse::<ImageReference>().unwrap().repository;
+    for tag in ["1.0.0", "1.0.1"] {
+        registry.push(&repository, tag.parse().unwrap(), Details::Unknown);
+    }
+    let clock = MemoryClock::at("2026-06-01T12:00:00Z".parse().unwrap());
+    let ports = Ports { applications: &directory, policies: &directory, registry: &registry, git: None, clock: &clock };
+    let policy = directory.survey().policies.remove(0).policy.unwrap();
+    let report = pipeline::reconcile(ports, &lower::policy(&policy), &Memory::default(), clock.now()).await;
+    let said = report.images.first().map_or_else(String::new, |image| format!("{:?}: {}", image.reason, image.message));
+    (said, directory.take_changes())
+}
+
+#[tokio::test]
+async fn a_child_of_an_application_set_is_written_where_the_set_leaves_it() {
+    for spec in [
+        "{syncPolicy: {applicationsSync: create-only}}",
+        "{ignoreApplicationDifferences: [{jsonPointers: [/spec/source/helm/parameters]}]}",
+    ] {
+        let (said, changes) = child_of(Some(spec)).await;
+        assert!(said.starts_with("Updated: "), "{said}");
+        let [change] = changes.as_slice() else { panic!("{changes:?}") };
+        assert_eq!(change.after, change.before.replace("'1.0.0'\n", "'1.0.1'\n        forceString: true\n"));
+    }
+    for (spec, cause) in [
+        (Some("{syncPolicy: {applicationsSync: create-update}}"), "which would set `spec.source.helm.parameters` back"),
+        (Some("[]"), "is not known: set.yaml:"),
+        (None, "is not known: it is not there"),
+    ] {
+        let (said, changes) = child_of(spec).await;
+        assert!(said.starts_with("OwnedByApplicationSet: ") && said.contains(cause), "{said}");
+        assert!(changes.is_empty(), "{changes:?}");
+    }
 }

@@ -92,7 +92,7 @@ async fn twenty_looks_at_a_child_write_once_at_most() {
 async fn a_set_that_cannot_be_read_stops_the_write() {
     let (reason, message, tag) = look(Err("not allowed to read it: no".to_owned())).await;
     assert_eq!((reason, tag), (Reason::OwnedByApplicationSet, json!("1.0.0")));
-    insta::assert_snapshot!(message, @"`argocd/app` is made by the ApplicationSet `set`, and whether that would set `spec.source.helm.parameters` back is not known: not allowed to read it: no; let Fairlead get `applicationsets.argoproj.io`");
+    insta::assert_snapshot!(message, @"`argocd/app` is made by the ApplicationSet `set`, and whether that would set `spec.source.helm.parameters` back is not known: not allowed to read it: no; let Fairlead get `applicationsets.argoproj.io`, or put the ApplicationSet beside the Application");
     assert_eq!(child().look().await.images[0].reason, Reason::OwnedByApplicationSet);
 }
 

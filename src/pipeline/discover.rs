@@ -132,11 +132,13 @@ fn set_back(policy: &Policy, application: &Application, used: &Use, sets: &Appli
             )))
         }
         other => {
-            let cause = other.and_then(|set| set.as_ref().err()).map_or("it was not read", String::as_str);
+            let cause = other.and_then(|set| set.as_ref().err()).map_or("it is not there", String::as_str);
             let message = format!(
                 "`{id}` is made by the ApplicationSet `{owner}`, and whether that would set `{place}` back is not known: {cause}"
             );
-            Some(problem(message).hint("let Fairlead get `applicationsets.argoproj.io`"))
+            Some(problem(message).hint(
+                "let Fairlead get `applicationsets.argoproj.io`, or put the ApplicationSet beside the Application",
+            ))
         }
     }
 }

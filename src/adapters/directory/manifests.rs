@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::api::{Application, ImageUpdatePolicy};
+use crate::api::{Application, ApplicationSet, ImageUpdatePolicy};
 use crate::edit::yaml::{documents, line_of};
 use crate::model::{ApplicationId, Pointer, PolicyId, Problem, Reason, SecretRef};
 use crate::ports::SecretData;
@@ -52,6 +52,8 @@ pub(super) struct Manifest {
 pub(super) enum Object {
     /// An Application, or why it cannot be read.
     Application(ApplicationId, Result<Box<Application>, String>),
+    /// An ApplicationSet, by namespace and name, or why it cannot be read.
+    ApplicationSet((String, String), Result<Box<ApplicationSet>, String>),
     /// A policy, and what its text has that a policy has not.
     Policy(PolicyId, Result<Box<ImageUpdatePolicy>, String>, Vec<Problem>),
     /// A Secret.
@@ -144,6 +146,10 @@ fn object(place: &Place<'_>, body: &str, head: Head) -> Result<Option<Object>, P
             let id = ApplicationId::new(namespace, name?);
             let application = serde_saphyr::from_str(body).map(Box::new).map_err(|error| place.cause(&error));
             Ok(Some(Object::Application(id, application)))
+        }
+        ("argoproj.io/v1alpha1", "ApplicationSet") => {
+            let set = serde_saphyr::from_str(body).map(Box::new).map_err(|error| place.cause(&error));
+            Ok(Some(Object::ApplicationSet((namespace, name?), set)))
         }
         ("fairlead.dev/v1alpha1", "ImageUpdatePolicy") => {
             let id = PolicyId::new(namespace, name?);
@@ -238,6 +244,9 @@ mod tests {
             let object = match object {
                 Object::Application(id, Ok(_)) => format!("Application {id}"),
                 Object::Application(id, Err(cause)) => format!("Application {id} unreadable: {cause}"),
+                Object::ApplicationSet((namespace, name), set) => {
+                    format!("ApplicationSet {namespace}/{name} {:?}", set.map(|set| set.metadata.name))
+                }
                 Object::Policy(id, Ok(_), problems) => format!("Policy {id} {problems:?}"),
                 Object::Policy(id, Err(cause), problems) => {
                     let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();

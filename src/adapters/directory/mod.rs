@@ -234,7 +234,10 @@ impl PolicyManifest {
 impl Applications for Directory {
     async fn list(&self, namespace: &str) -> Result<Inventory, ApplicationsError> {
         let mut inventory = Inventory::default();
-        for (id, (_, application)) in self.snapshot().applications {
+        let snapshot = self.snapshot();
+        let sets = snapshot.sets.into_iter().filter(|((place, _), _)| place == namespace);
+        inventory.sets = sets.map(|((_, name), set)| (name, set)).collect();
+        for (id, (_, application)) in snapshot.applications {
             if id.namespace == namespace {
                 match application {
                     Ok(application) => inventory.applications.push(application),

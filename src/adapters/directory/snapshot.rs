@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::api;
 use crate::lower;
-use crate::model::{Application, ApplicationId, Policy, PolicyId, Problem, Reason, SecretRef};
+use crate::model::{Application, ApplicationId, ApplicationSet, Policy, PolicyId, Problem, Reason, SecretRef};
 use crate::ports::SecretData;
 
 use super::PolicyManifest;
@@ -24,6 +24,7 @@ pub(super) struct FileObjects {
 
 enum Lowered {
     Application(ApplicationId, Result<Arc<Application>, String>),
+    ApplicationSet((String, String), Result<ApplicationSet, String>),
     Policy(PolicyId, Arc<PolicyManifest>, Option<Arc<Policy>>),
     Secret(SecretRef, SecretData),
 }
@@ -32,6 +33,8 @@ enum Lowered {
 #[derive(Default)]
 pub(super) struct Snapshot {
     pub applications: BTreeMap<ApplicationId, (Found, Result<Arc<Application>, String>)>,
+    /// By namespace and name.
+    pub sets: BTreeMap<(String, String), Result<ApplicationSet, String>>,
     pub policies: BTreeMap<PolicyId, (Arc<PolicyManifest>, Option<Arc<Policy>>)>,
     pub secrets: BTreeMap<SecretRef, SecretData>,
     pub problems: Vec<Problem>,
@@ -59,6 +62,7 @@ fn lowered(file: &str, manifest: Manifest) -> Lowered {
             });
             Lowered::Application(id, application)
         }
+        Object::ApplicationSet(id, set) => Lowered::ApplicationSet(id, set.map(|set| lower::application_set(&set))),
         Object::Policy(id, policy, mut problems) => {
             let policy = match policy {
                 Ok(policy) if problems.is_empty() => Some(policy),
@@ -106,6 +110,10 @@ impl Snapshot {
             Lowered::Application(id, application) => {
                 let twice = insert(&mut self.applications, id, (found.clone(), application.clone()));
                 twice.then(|| format!("the Application `{id}`"))
+            }
+            Lowered::ApplicationSet(id, set) => {
+                let twice = insert(&mut self.sets, id, set.clone());
+                twice.then(|| format!("the ApplicationSet `{}/{}`", id.0, id.1))
             }
             Lowered::Policy(id, manifest, policy) => {
                 let twice = insert(&mut self.policies, id, (Arc::clone(manifest), policy.clone()));
