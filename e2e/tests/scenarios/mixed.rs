@@ -42,7 +42,7 @@ fn named<'a>(list: &'a mut Value, name: &str) -> &'a mut Value {
     items.iter_mut().find(|item| item["name"] == name).expect("the item")
 }
 
-const KINDS: [Kind; 7] = [
+const KINDS: [Kind; 8] = [
     Kind {
         name: "parameters",
         target: || json!({"helm": {"name": "image.name", "tag": "image.tag"}}),
@@ -94,6 +94,19 @@ const KINDS: [Kind; 7] = [
         moved: |spec, from, to| replace(&mut named(&mut spec["source"]["plugin"]["env"], "TAG")["value"], from, to),
     },
     Kind {
+        name: "hydrator",
+        target: || json!({"kustomize": {}}),
+        spec: |image| {
+            let dry = source("kustomize", &json!({"images": ["first:1", format!("{image}:1.0.0")]}));
+            json!({"sourceHydrator": {"drySource": dry, "syncSource": {"targetBranch": "live", "path": "web"}}})
+        },
+        moved: |spec, from, to| {
+            let images = spec["sourceHydrator"]["drySource"]["kustomize"]["images"].as_array_mut().expect("a list");
+            let ours = images.iter_mut().find(|image| image.as_str().is_some_and(|text| text.contains("/app:")));
+            replace(ours.expect("our entry"), from, to);
+        },
+    },
+    Kind {
         name: "several",
         target: || json!({"helm": {"tag": "image.tag"}, "source": {"chart": "two"}}),
         spec: |_| {
@@ -139,13 +152,18 @@ fn edit(object: &mut Value, kind: usize, number: usize) {
     match (kind, spec.get_mut("sources").and_then(Value::as_array_mut)) {
         (0, _) => object["metadata"]["annotations"][&note] = json!("x"),
         (1, Some(sources)) => sources.reverse(),
-        (1, None) => spec["source"]["targetRevision"] = json!(note),
+        (1, None) => the_source(spec)["targetRevision"] = json!(note),
         (_, Some(sources)) => {
             let one = sources.iter_mut().find(|source| source["name"] == "one").expect("the other source");
             one["helm"]["parameters"].as_array_mut().expect("a list").insert(0, parameter(&note, "x"));
         }
-        (_, None) => edit_beside(&mut spec["source"], &note),
+        (_, None) => edit_beside(the_source(spec), &note),
     }
+}
+
+/// The only source, be it dry or not.
+fn the_source(spec: &mut Value) -> &mut Value {
+    if spec.get("sourceHydrator").is_some() { &mut spec["sourceHydrator"]["drySource"] } else { &mut spec["source"] }
 }
 
 /// Puts something right beside what is kept up to date.
