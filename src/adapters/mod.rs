@@ -7,6 +7,7 @@ pub mod deadline;
 pub mod credentials;
 pub mod directory;
 pub mod embedded;
+pub mod fence;
 pub mod forge;
 pub mod git;
 pub mod identity;

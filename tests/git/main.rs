@@ -10,6 +10,7 @@
 mod contract;
 mod keeps;
 mod kills;
+mod leads;
 mod server;
 mod servers;
 mod signs;

@@ -29,7 +29,7 @@ pub enum Mood {
     Status(u16),
     /// Takes a push, and answers it with an error.
     LosesAnswers,
-    /// Tells that a push has come, and goes on when it is told to.
+    /// Tells that a push has come, and goes on when it is told to, even if the client is gone by then.
     HoldsPushes,
     /// Never answers.
     Silent,
@@ -49,6 +49,7 @@ struct Shared {
     pushes: AtomicUsize,
     arrived: Notify,
     go_on: Notify,
+    done: Notify,
 }
 
 impl Server {
@@ -61,6 +62,7 @@ impl Server {
             pushes: AtomicUsize::new(0),
             arrived: Notify::new(),
             go_on: Notify::new(),
+            done: Notify::new(),
         });
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("loopback has a free port");
         let host = listener.local_addr().expect("a listener has an address").to_string();
@@ -87,6 +89,11 @@ impl Server {
     /// Lets the push go on.
     pub fn go_on(&self) {
         self.shared.go_on.notify_one();
+    }
+
+    /// Waits for the end of a push that was held.
+    pub async fn done(&self) {
+        self.shared.done.notified().await;
     }
 
     /// Where it serves by TLS, too, with the certificate of `tests/support/tls.rs`.
@@ -123,6 +130,8 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     if push {
         shared.pushes.fetch_add(1, Ordering::SeqCst);
     }
+    let authorization = parts.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+    let allowed = shared.authorization.as_ref().is_none_or(|wanted| authorization == Some(wanted.as_bytes()));
     match mood {
         Mood::Status(status @ 300..400) => {
             let there = format!("/elsewhere{}", parts.uri);
@@ -130,9 +139,15 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
         }
         Mood::Status(status) => return StatusCode::from_u16(status).expect("a status").into_response(),
         Mood::Silent => std::future::pending().await,
-        Mood::HoldsPushes if push => {
-            shared.arrived.notify_one();
-            shared.go_on.notified().await;
+        Mood::HoldsPushes if push && allowed => {
+            let held = tokio::spawn(async move {
+                shared.arrived.notify_one();
+                shared.go_on.notified().await;
+                let answer = git(&shared, &parts, &body).await;
+                shared.done.notify_one();
+                answer
+            });
+            return held.await.expect("it does not fail");
         }
         Mood::LosesAnswers if push => {
             git(&shared, &parts, &body).await;
@@ -140,9 +155,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
         }
         Mood::Kind | Mood::HoldsPushes | Mood::LosesAnswers => {}
     }
-    if let Some(wanted) = &shared.authorization
-        && parts.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes) != Some(wanted.as_bytes())
-    {
+    if !allowed {
         return (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Basic realm=\"git\"")]).into_response();
     }
     git(&shared, &parts, &body).await

@@ -21,6 +21,7 @@ use super::session::{REMOTE, Session};
 use super::sign::Signer;
 use super::tips::{TipKey, Tips};
 use super::tree::hex;
+use crate::adapters::fence::Pass;
 use crate::model::{CommitId, GitBranch, GitEntry, GitLogin, GitPlan, GitProxy, GitTip, GitWritten, Reason};
 use crate::ports::{Clock, Git as GitPort, GitError, GitLogins, Secrets};
 
@@ -126,6 +127,15 @@ impl GitEngine {
         let inner = Arc::new(Inner { git, settings, logins, clock, signer, tips, mirrors });
         Ok(Self { queues: Queues::new(inner.clone(), window, observer), reads: Reads::new(inner.clone()), inner })
     }
+
+    /// [`GitPort::write`], as long as `pass` holds. It is asked again directly before the push, and a push that is on its way when
+    /// it ends is killed; then the branch is looked at, and what it says is the answer.
+    ///
+    /// # Caveats
+    /// A server may go on with a push that it holds whole. It is one on the very tip that the plan was tested on, or none.
+    pub async fn write_under(&self, plan: GitPlan, pass: Pass) -> Result<GitWritten, GitError> {
+        self.queues.write(plan, pass).await
+    }
 }
 
 #[async_trait]
@@ -139,7 +149,7 @@ impl GitPort for GitEngine {
     }
 
     async fn write(&self, plan: GitPlan) -> Result<GitWritten, GitError> {
-        self.queues.write(plan).await
+        self.queues.write(plan, Pass::unbounded()).await
     }
 }
 

@@ -70,6 +70,7 @@ pub(super) fn failure(what: &str, errors: &str) -> GitError {
 pub(super) fn broken(what: &str, cause: &Broken) -> GitError {
     let reason = match cause {
         Broken::Timeout(_) => Reason::GitTimeout,
+        Broken::NotLeading(_) => Reason::WriteFailed,
         Broken::Start { .. } | Broken::TooMuch(_) | Broken::Read(_) => Reason::GitFailed,
     };
     GitError::new(reason, format!("{what}: {cause}"))

@@ -10,6 +10,8 @@ use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, waitpgid};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 
+use crate::adapters::fence::NotLeading;
+
 /// No more of what a process complains of is kept.
 const MAXIMUM_ERRORS: usize = 64 * 1024;
 
@@ -62,6 +64,9 @@ pub(super) enum Broken {
     /// It was ended because it printed more.
     #[error("it prints more than {0} bytes")]
     TooMuch(usize),
+    /// It was ended because nothing may be written any more.
+    #[error(transparent)]
+    NotLeading(NotLeading),
     /// It cannot be spoken with.
     #[error("it cannot be read from: {0}")]
     Read(io::Error),

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use super::engine::Inner;
 use super::observe::GitObserver;
 use super::round::Round;
+use crate::adapters::fence::{NotLeading, Pass};
 use crate::model::{CommitId, GitBranch, GitPlan, GitWritten, Reason};
 use crate::ports::GitError;
 
@@ -32,6 +33,8 @@ pub(super) struct QueueKey {
 pub(super) struct Pending {
     /// The plan.
     pub plan: GitPlan,
+    /// Nothing is pushed for it when this holds no more.
+    pub pass: Pass,
     /// The commits that brought it, as far as we pushed them, and whether the server took the last.
     pub pushed: Vec<CommitId>,
     /// Whether the server said that it took one of them.
@@ -63,8 +66,8 @@ impl Queues {
         Self { inner, window, waiting: Arc::default(), length }
     }
 
-    /// Writes `plan` with all others for its branch.
-    pub async fn write(&self, plan: GitPlan) -> Result<GitWritten, GitError> {
+    /// Writes `plan` with all others for its branch, as long as `pass` holds.
+    pub async fn write(&self, plan: GitPlan, pass: Pass) -> Result<GitWritten, GitError> {
         let mut base = plan.base.clone();
         if base.branch.is_none() {
             base.branch = Some(self.inner.tip(&base, Timestamp::MIN).await?.branch);
@@ -76,7 +79,8 @@ impl Queues {
         let (answer, receive) = oneshot::channel();
         let shown = base.to_string();
         let place = Place::taken(self.length.clone());
-        self.put(QueueKey { base, write }, Pending { plan, pushed: Vec::new(), taken: false, answer, _place: place });
+        let pending = Pending { plan, pass, pushed: Vec::new(), taken: false, answer, _place: place };
+        self.put(QueueKey { base, write }, pending);
         let gone = |_| GitError::new(Reason::GitFailed, format!("writing to `{shown}` was broken off"));
         receive.await.map_err(gone)?
     }
@@ -116,6 +120,12 @@ async fn flush(inner: &Inner, key: &QueueKey, mut pending: Vec<Pending>) {
     let mut pause = FIRST_PAUSE;
     for attempt in 1.. {
         let before = pending.len();
+        let (held, ended): (Vec<_>, Vec<_>) = pending.into_iter().partition(|one| one.pass.holds());
+        pending = held;
+        fail(ended, &NotLeading.into());
+        if pending.is_empty() {
+            return;
+        }
         match inner.round(key, &mut pending).await {
             Ok(Round::Done) => return,
             Ok(Round::Moved) if attempt >= inner.settings.attempts => {
@@ -123,10 +133,10 @@ async fn flush(inner: &Inner, key: &QueueKey, mut pending: Vec<Pending>) {
                     format!("`{}` moved {attempt} times while it was written; it is tried again later", key.shown());
                 return fail(pending, &GitError::new(Reason::WriteConflict, message));
             }
-            Ok(Round::Moved) => {}
+            Ok(Round::Moved | Round::Ended) => {}
             Err(error) => return fail(pending, &error),
         }
-        tracing::debug!(branch = %key.shown(), attempt, plans = before, "the branch moved while it was written");
+        tracing::debug!(branch = %key.shown(), attempt, plans = before, "the branch or the lead moved while it was written");
         let part = rand::rng().random_range(0.5..1.0);
         tokio::time::sleep(pause.mul_f64(part)).await;
         pause = (pause * 2).min(LONGEST_PAUSE);

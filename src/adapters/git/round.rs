@@ -5,9 +5,11 @@ use super::command::{Order, arguments};
 use super::commit::make;
 use super::engine::{Inner, Open};
 use super::failure::{broken, class, failure, words};
+use super::process::Broken;
 use super::queue::{Pending, QueueKey};
 use super::session::REMOTE;
 use super::tree::{commit_text, header};
+use crate::adapters::fence::{NotLeading, any_ended};
 use crate::model::{CommitId, GitPlan, GitTip, GitWritten, Reason};
 use crate::ports::GitError;
 
@@ -18,6 +20,8 @@ pub(super) enum Round {
     Done,
     /// The branch moved meanwhile: what still waits is tried again.
     Moved,
+    /// Nothing was pushed, because the lead ended for some: the others are tried again.
+    Ended,
 }
 
 /// A branch that is written, as it stood when we looked.
@@ -169,6 +173,9 @@ impl Inner {
         made: &[CommitId],
     ) -> Result<Round, GitError> {
         let Some(new) = made.last() else { return Ok(Round::Done) };
+        if !pending.iter().all(|one| one.pass.holds()) {
+            return Ok(Round::Ended);
+        }
         for (commit, id) in commits.iter().zip(made) {
             for place in &commit.plans {
                 pending[*place].pushed.push(id.clone());
@@ -182,7 +189,10 @@ impl Inner {
         words.extend(["--".to_owned(), REMOTE.to_owned(), format!("{new}:refs/heads/{branch}")]);
         let what = format!("cannot push to `{}`", key.shown());
         let order = Order { what: what.clone(), arguments: words, input: Vec::new(), session: Some(&open.session) };
-        let ended = self.git.try_run(&open.mirror.folder, order).await;
+        let ended = tokio::select! {
+            ended = self.git.try_run(&open.mirror.folder, order) => ended,
+            () = any_ended(pending.iter().map(|one| &one.pass)) => Err(Broken::NotLeading(NotLeading)),
+        };
         // Whatever Git says: what the branch is now counts. An answer may be lost, and a refusal may mean that it moved.
         let refs = self.look_up(&open.session, &key.shown(), Some(branch), None).await;
         let refusal = match &ended {
