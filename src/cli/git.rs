@@ -8,7 +8,6 @@ use crate::adapters::clock::SystemClock;
 use crate::adapters::git::{GitEngine, GitObserver, GitSettings, SecretLogins, proxy_of_environment};
 use crate::adapters::kubernetes::{Clients, KubernetesConfigMaps, KubernetesSecrets};
 use crate::lower::duration;
-use crate::ports::Git;
 
 /// How Git is written.
 #[derive(Debug, clap::Args)]
@@ -36,7 +35,7 @@ impl GitArgs {
         &self,
         clients: &Clients,
         observer: Arc<dyn GitObserver>,
-    ) -> Result<Arc<dyn Git>, String> {
+    ) -> Result<Arc<GitEngine>, String> {
         let state = self.git_state_dir.clone().unwrap_or_else(|| std::env::temp_dir().join("fairlead-git"));
         let (window, time, proxy) = (self.git_window, self.git_timeout, proxy_of_environment());
         let settings = GitSettings { window, time, proxy, ..GitSettings::new(state) };

@@ -11,15 +11,16 @@ use kube::runtime::controller::Action;
 use kube::{Client, Resource, ResourceExt};
 use rand::Rng;
 
+use super::health::{LONGEST_LOOK, Pulse};
 use crate::adapters::clock::SystemClock;
-use crate::adapters::kubernetes::{
-    ApplicationIndex, KubernetesApplications, PolicyIndex, PolicyObject, publish_events, publish_status,
-};
+use crate::adapters::fence::{Fence, Fenced, Pass};
+use crate::adapters::git::GitEngine;
+use crate::adapters::kubernetes::{ApplicationIndex, PolicyIndex, PolicyObject, id_of, publish_events, publish_status};
 use crate::api::{ImageUpdatePolicyStatus, RECONCILE_AT};
 use crate::lower::Lowered;
 use crate::model::{ImageReport, Memory, PolicyId, Reason, Report, Severity, State};
 use crate::pipeline::{self, Event, EventObject};
-use crate::ports::{Clock, Git, Ports, Registry};
+use crate::ports::{Applications, Clock, Git, Ports, Registry};
 use crate::telemetry::Metrics;
 
 const FIRST_RETRY: Duration = Duration::from_secs(5);
@@ -36,12 +37,14 @@ const REQUEST_HOLDS: SignedDuration = SignedDuration::from_secs(60);
 /// Looks at policies.
 pub(super) struct Looks {
     client: Client,
-    applications: KubernetesApplications,
+    applications: Arc<dyn Applications>,
     index: Arc<ApplicationIndex>,
     policies: Arc<PolicyIndex>,
     registry: Arc<dyn Registry>,
-    git: OnceLock<Arc<dyn Git>>,
+    git: OnceLock<Arc<GitEngine>>,
     pub(super) metrics: Arc<Metrics>,
+    fence: Arc<Fence>,
+    pub(super) pulse: Arc<Pulse>,
     started: Timestamp,
     known: Mutex<HashMap<PolicyId, Known>>,
 }
@@ -65,15 +68,23 @@ struct Known {
     failures: u32,
 }
 
+impl Known {
+    /// What a policy says by itself.
+    fn of(object: &PolicyObject) -> Self {
+        let status = object.0.as_ref().ok().and_then(|policy| policy.status.clone());
+        Self { uid: object.uid().unwrap_or_default(), status, ..Self::default() }
+    }
+}
+
 impl Looks {
     pub(super) fn new(
         client: Client,
-        applications: KubernetesApplications,
+        applications: Arc<dyn Applications>,
         index: Arc<ApplicationIndex>,
         policies: Arc<PolicyIndex>,
         registry: Arc<dyn Registry>,
         metrics: Arc<Metrics>,
-        started: Timestamp,
+        fence: Arc<Fence>,
     ) -> Self {
         Self {
             client,
@@ -83,34 +94,59 @@ impl Looks {
             registry,
             git: OnceLock::new(),
             metrics,
-            started,
+            fence,
+            pulse: Arc::default(),
+            started: SystemClock.now(),
             known: Mutex::default(),
         }
     }
 
     /// Lets policies write to Git; the first one counts.
-    pub(super) fn write_to(&self, git: Arc<dyn Git>) {
+    pub(super) fn write_to(&self, git: Arc<GitEngine>) {
         self.git.get_or_init(|| git);
     }
 
-    /// Looks at a policy once.
+    /// Looks at a policy once, in time or not at all, and only while this process may write.
     pub(super) async fn look(&self, object: &PolicyObject) -> Result<Action, Infallible> {
-        if object.meta().deletion_timestamp.is_some() {
-            return Ok(Action::await_change());
-        }
+        let pass = self.fence.pass().filter(|_| object.meta().deletion_timestamp.is_none());
+        let Some(pass) = pass else { return Ok(Action::await_change()) };
+        let policy = id_of(object);
+        let _in_hand = self.pulse.look(&policy);
+        let action = tokio::time::timeout(LONGEST_LOOK, self.look_under(&pass, object)).await;
+        Ok(action.unwrap_or_else(|_| {
+            self.metrics.look_given_up();
+            let seconds = LONGEST_LOOK.as_secs();
+            tracing::error!(%policy, seconds, "the look at policy {policy} is given up: it took longer than {seconds} s");
+            Action::requeue(UNTOLD_RETRY)
+        }))
+    }
+
+    async fn look_under(&self, pass: &Pass, object: &PolicyObject) -> Action {
         let lowered = self.policies.lowered(object);
         let mut known = self.known(object, &lowered);
         let previous = known.status.clone();
         known.blind = object.0.is_err() && known.memory.is_none();
         let kept = || previous.as_ref().map(pipeline::remembered).unwrap_or_default();
         let memory = known.memory.take().unwrap_or_else(kept);
+        let applications = Fenced::new(Arc::clone(&self.applications), pass.clone());
+        let git = self.git.get().map(|git| Fenced::new(Arc::clone(git), pass.clone()));
         let begun = SystemClock.now();
-        let report = pipeline::reconcile(self.ports(), &lowered, &memory, fresh_since(&known, &lowered, begun)).await;
+        let report = pipeline::reconcile(
+            self.ports(&applications, git.as_ref().map(|git| git as &dyn Git)),
+            &lowered,
+            &memory,
+            fresh_since(&known, &lowered, begun),
+        )
+        .await;
+        if !pass.holds() {
+            // What was found out is the next leader's to tell: it has to see for itself.
+            return Action::await_change();
+        }
         let took = Duration::try_from(SystemClock.now().duration_since(begun)).unwrap_or_default();
         self.metrics.observe(&report, took);
         // What could not be read is not forgotten: it is kept as it is, and read again.
         known.memory = (!known.blind).then(|| report.memory.clone());
-        let told = self.tell(&report, &mut known).await;
+        let told = self.tell(&report, &mut known, pass).await;
         let ready = pipeline::ready(&report);
         // What was written is written: looking again sooner helps nobody.
         let written = matches!(ready.reason, Reason::RolloutDegraded | Reason::RolloutStuck);
@@ -118,7 +154,12 @@ impl Looks {
         known.failures = if failing { known.failures.saturating_add(1) } else { 0 };
         let pause = pause(lowered.interval(), &report, known.failures);
         self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(lowered.id.clone(), known);
-        Ok(Action::requeue(if told { pause } else { pause.min(UNTOLD_RETRY) }))
+        Action::requeue(if told { pause } else { pause.min(UNTOLD_RETRY) })
+    }
+
+    /// Gives signs of life; never ends.
+    pub(super) async fn beat(&self) {
+        self.pulse.beat(&self.fence, &self.metrics).await;
     }
 
     /// Forgets policies that are gone.
@@ -128,24 +169,14 @@ impl Looks {
         self.metrics.keep(&present);
     }
 
-    fn ports(&self) -> Ports<'_> {
-        Ports {
-            applications: &self.applications,
-            policies: &*self.policies,
-            registry: &*self.registry,
-            git: self.git.get().map(|git| &**git),
-            clock: &SystemClock,
-        }
+    fn ports<'a>(&'a self, applications: &'a dyn Applications, git: Option<&'a dyn Git>) -> Ports<'a> {
+        Ports { applications, policies: &*self.policies, registry: &*self.registry, git, clock: &SystemClock }
     }
 
     fn known(&self, object: &PolicyObject, lowered: &Lowered) -> Known {
         let uid = object.uid().unwrap_or_default();
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&lowered.id).cloned();
-        let mut known = known.filter(|known| known.uid == uid).unwrap_or_else(|| Known {
-            uid,
-            status: object.0.as_ref().ok().and_then(|policy| policy.status.clone()),
-            ..Known::default()
-        });
+        let mut known = known.filter(|known| known.uid == uid).unwrap_or_else(|| Known::of(object));
         let (first, fingerprint) = (known.touched.is_none(), fingerprint(object));
         if known.fingerprint != fingerprint {
             known.fingerprint = fingerprint;
@@ -164,7 +195,7 @@ impl Looks {
     }
 
     /// Writes status and events where they say something new. Whether all could be told.
-    async fn tell(&self, report: &Report, known: &mut Known) -> bool {
+    async fn tell(&self, report: &Report, known: &mut Known, pass: &Pass) -> bool {
         let next = pipeline::status(report, known.status.as_ref());
         let events = pipeline::events(report, known.status.as_ref());
         if known.status.as_ref().is_some_and(|previous| pipeline::same_but_time(previous, &next)) {
@@ -172,11 +203,11 @@ impl Looks {
         }
         log(report, known.status.as_ref());
         let keep: &[&str] = if known.blind { &["resumed", "remembered", "rollouts", "watched"] } else { &[] };
-        if let Err(cause) = publish_status(&self.client, &report.policy, &known.uid, &next, keep).await {
+        if let Err(cause) = publish_status(&self.client, &report.policy, &known.uid, &next, keep, pass).await {
             tracing::warn!(policy = %report.policy, cause, "cannot write the status");
             return false;
         }
-        publish_events(&self.client, &self.index, report, &known.uid, &events).await;
+        publish_events(&self.client, &self.index, report, &known.uid, &events, pass).await;
         known.status = (!known.blind).then_some(next);
         true
     }

@@ -8,6 +8,7 @@
 //! # Guarantees
 //! One policy is looked at once at a time. A stop finishes the looks in hand.
 
+mod health;
 mod look;
 mod pushes;
 mod requests;
@@ -26,13 +27,16 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::adapters::clock::SystemClock;
+use crate::adapters::fence::Fence;
+use crate::adapters::git::GitEngine;
 use crate::adapters::kubernetes::{
     ApplicationIndex, Change, Clients, KubernetesApplications, PolicyIndex, PolicyObject,
 };
 use crate::adapters::webhooks::PushReceiver;
 use crate::model::CredentialSource;
-use crate::ports::{Clock, Git, Registry};
+use crate::ports::Registry;
 use crate::telemetry::{Health, Metrics};
+use health::ControllerHealth;
 use look::Looks;
 pub use pushes::Asked;
 
@@ -56,13 +60,6 @@ pub struct Controllers {
     changes: mpsc::UnboundedReceiver<Change>,
 }
 
-/// How ready the controller is.
-struct ControllerHealth {
-    applications: Arc<ApplicationIndex>,
-    policies: Arc<PolicyIndex>,
-    scopes: usize,
-}
-
 impl Controllers {
     /// A controller over `namespaces` (none: all), with its watches of Applications started. Policies may use the sources of
     /// credentials in `allowed`, beside their own.
@@ -80,18 +77,18 @@ impl Controllers {
         let policies = Arc::new(PolicyIndex::allowing(allowed));
         let looks = Arc::new(Looks::new(
             clients.calls.clone(),
-            KubernetesApplications::new(clients.calls.clone(), applications.clone()),
+            Arc::new(KubernetesApplications::new(clients.calls.clone(), applications.clone())),
             applications.clone(),
             policies.clone(),
             registry,
             metrics,
-            SystemClock.now(),
+            Arc::new(Fence::open()),
         ));
         Self { clients, namespaces, looks, policies, applications, changes }
     }
 
     /// Lets policies write to Git.
-    pub fn write_to(&self, git: Arc<dyn Git>) {
+    pub fn write_to(&self, git: Arc<GitEngine>) {
         self.looks.write_to(git);
     }
 
@@ -101,6 +98,7 @@ impl Controllers {
             applications: self.applications.clone(),
             policies: self.policies.clone(),
             scopes: self.namespaces.len(),
+            pulse: self.looks.pulse.clone(),
         })
     }
 
@@ -147,6 +145,7 @@ impl Controllers {
         tokio::select! {
             _ = future::join_all(runs) => {}
             () = pruning => {}
+            () = self.looks.beat() => {}
         }
     }
 }
@@ -179,13 +178,4 @@ fn tokio_stream<T: Send + 'static>(
     receiver: mpsc::UnboundedReceiver<T>,
 ) -> impl futures::Stream<Item = T> + Send + 'static {
     futures::stream::unfold(receiver, |mut receiver| async move { receiver.recv().await.map(|item| (item, receiver)) })
-}
-
-impl Health for ControllerHealth {
-    fn waits_for(&self) -> Option<String> {
-        if self.policies.synced_scopes() < self.scopes {
-            return Some("the first list of policies".to_owned());
-        }
-        (!self.applications.is_synced()).then(|| "the first list of Applications".to_owned())
-    }
 }

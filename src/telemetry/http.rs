@@ -16,6 +16,9 @@ use super::Metrics;
 pub trait Health: Send + Sync + 'static {
     /// What it still waits for, if it is not ready yet.
     fn waits_for(&self) -> Option<String>;
+
+    /// What hangs in a way that a restart ends, and nothing else does.
+    fn is_stuck(&self) -> Option<String>;
 }
 
 struct Shared {
@@ -35,11 +38,21 @@ pub async fn serve(
 ) -> std::io::Result<()> {
     let listener = TcpListener::bind(address).await?;
     let routes = Router::new()
-        .route("/livez", get(|| async { "ok\n" }))
+        .route("/livez", get(alive))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics_page))
         .with_state(Arc::new(Shared { health, metrics }));
     axum::serve(listener, routes).with_graceful_shutdown(shutdown).await
+}
+
+async fn alive(State(shared): State<Arc<Shared>>) -> Response {
+    match shared.health.is_stuck() {
+        None => "ok\n".into_response(),
+        Some(what) => {
+            tracing::error!(what, "stuck: {what}");
+            (StatusCode::SERVICE_UNAVAILABLE, format!("stuck: {what}\n")).into_response()
+        }
+    }
 }
 
 async fn ready(State(shared): State<Arc<Shared>>) -> Response {

@@ -9,6 +9,7 @@ use prometheus::{
     TextEncoder, core::Collector,
 };
 
+use super::vitals::Vitals;
 use crate::model::{PolicyId, Reason, Report, Severity, State};
 use crate::pipeline::ready;
 
@@ -38,6 +39,7 @@ pub struct Metrics {
     lags: Lags,
     git: GitFamilies,
     registries_readable: IntGauge,
+    vitals: Vitals,
 }
 
 impl Metrics {
@@ -50,14 +52,10 @@ impl Metrics {
         let build = gauge(&registry, "fairlead_build_info", "Version of this process; always 1.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let policy = &["namespace", "policy"];
+        let reason = &["namespace", "policy", "reason"];
         let metrics = Self {
             policies: Mutex::default(),
-            policy_ready: gauge(
-                &registry,
-                "fairlead_policy_ready",
-                "1 when the policy is ready, by reason.",
-                &["namespace", "policy", "reason"],
-            )?,
+            policy_ready: gauge(&registry, "fairlead_policy_ready", "1 when the policy is ready, by reason.", reason)?,
             policy_applications: gauge(
                 &registry,
                 "fairlead_policy_applications",
@@ -75,7 +73,7 @@ impl Metrics {
                 &registry,
                 "fairlead_failures_total",
                 "Images that failed at a look, by reason.",
-                &["namespace", "policy", "reason"],
+                reason,
             )?,
             reconciles: IntCounter::new("fairlead_reconciles_total", "Looks at policies.")?,
             reconcile_duration: Histogram::with_opts(
@@ -100,6 +98,7 @@ impl Metrics {
             lags: Lags::new(&registry)?,
             git: GitFamilies::new(&registry)?,
             registries_readable: registries_readable(&registry)?,
+            vitals: Vitals::new(&registry)?,
             registry,
         };
         register(&metrics.registry, &metrics.reconciles)?;
@@ -215,6 +214,16 @@ impl Metrics {
         self.git.queue.set(i64::try_from(changes).unwrap_or(i64::MAX));
     }
 
+    /// Takes over whether this replica acts, and for how long its oldest look has been going on.
+    pub fn vitals(&self, leads: bool, oldest_look: Duration) {
+        self.vitals.set(leads, oldest_look);
+    }
+
+    /// Counts a look that was given up.
+    pub fn look_given_up(&self) {
+        self.vitals.looks_given_up.inc();
+    }
+
     /// All families in Prometheus' text format.
     pub fn text(&self) -> String {
         let mut buffer = Vec::new();
@@ -297,7 +306,10 @@ fn number(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-fn register(registry: &Registry, family: &(impl Collector + Clone + 'static)) -> Result<(), prometheus::Error> {
+pub(super) fn register(
+    registry: &Registry,
+    family: &(impl Collector + Clone + 'static),
+) -> Result<(), prometheus::Error> {
     registry.register(Box::new(family.clone()))
 }
 

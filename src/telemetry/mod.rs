@@ -3,6 +3,7 @@
 mod http;
 mod logs;
 mod metrics;
+mod vitals;
 
 pub use http::{Health, serve};
 pub use logs::{LogFormat, start_logs};

@@ -8,6 +8,7 @@ use kube::{Client, Resource};
 
 use super::index::ApplicationIndex;
 use super::words;
+use crate::adapters::fence::Pass;
 use crate::api::{self, FIELD_MANAGER, ImageUpdatePolicy};
 use crate::model::{PolicyId, Reason, Report};
 use crate::pipeline::{Event, EventObject};
@@ -20,19 +21,29 @@ const CONCURRENCY: usize = 8;
 ///
 /// Each is an object of its own: kube's recorder folds events of one reason into the first one's text for six minutes, and here the
 /// text is what differs.
-pub async fn publish_events(client: &Client, index: &ApplicationIndex, report: &Report, uid: &str, events: &[Event]) {
+pub async fn publish_events(
+    client: &Client,
+    index: &ApplicationIndex,
+    report: &Report,
+    uid: &str,
+    events: &[Event],
+    pass: &Pass,
+) {
     let api: Api<KubernetesEvent> = Api::namespaced(client.clone(), &report.policy.namespace);
     let told = events.iter().filter_map(|event| Some((event, reference(index, report, uid, event)?)));
     let objects: Vec<_> = told.map(|(event, regarding)| (event.reason, object(report, event, regarding))).collect();
     let publish =
-        |(reason, object): (Reason, KubernetesEvent)| publish(api.clone(), report.policy.clone(), reason, object);
+        |(reason, object): (Reason, KubernetesEvent)| publish(api.clone(), report.policy.clone(), reason, object, pass);
     stream::iter(objects).map(publish).buffer_unordered(CONCURRENCY).collect::<Vec<()>>().await;
 }
 
-async fn publish(api: Api<KubernetesEvent>, policy: PolicyId, reason: Reason, object: KubernetesEvent) {
-    if let Err(error) = api.create(&PostParams::default(), &object).await {
-        tracing::warn!(%policy, %reason, error = words(&error), "cannot publish an event of {policy}");
-    }
+async fn publish(api: Api<KubernetesEvent>, policy: PolicyId, reason: Reason, object: KubernetesEvent, pass: &Pass) {
+    let error = match pass.within(api.create(&PostParams::default(), &object)).await {
+        Ok(Ok(_)) => return,
+        Ok(Err(error)) => words(&error),
+        Err(cause) => cause.to_string(),
+    };
+    tracing::warn!(%policy, %reason, error, "cannot publish an event of {policy}");
 }
 
 fn reference(index: &ApplicationIndex, report: &Report, uid: &str, event: &Event) -> Option<ObjectReference> {

@@ -19,7 +19,7 @@ pub use applications::KubernetesApplications;
 pub use events::publish_events;
 pub use index::{ApplicationIndex, Change};
 pub use patch::json_patch;
-pub use policies::{PolicyIndex, PolicyObject, list_policies};
+pub use policies::{PolicyIndex, PolicyObject, id_of, list_policies};
 pub use secrets::{KubernetesConfigMaps, KubernetesSecrets};
 pub use status::publish_status;
 pub use touch::touch_policy;

@@ -102,7 +102,7 @@ pub async fn list_policies(client: &Client, namespace: &str) -> Result<Vec<Image
 }
 
 /// Namespace and name of a policy.
-fn id_of(object: &PolicyObject) -> PolicyId {
+pub fn id_of(object: &PolicyObject) -> PolicyId {
     PolicyId::new(object.namespace().unwrap_or_default(), object.name_any())
 }
 
