@@ -44,6 +44,12 @@ pub struct Configured {
     pub environment: Vec<(&'static str, String)>,
     /// The secrets of webhooks, each with its source; without any, none are taken.
     pub webhooks: Vec<(&'static str, &'static str)>,
+    /// More arguments.
+    pub arguments: Vec<String>,
+    /// What this process is called, where a scene has several.
+    pub name: &'static str,
+    /// The kubeconfig in place of the scene's own.
+    pub kubeconfig: Option<PathBuf>,
 }
 
 /// Where it takes webhooks, and with which secrets.
@@ -104,8 +110,9 @@ impl Settings {
         } else {
             self.describe(&mut command);
         }
-        command.env("KUBECONFIG", &self.kubeconfig).env("NO_COLOR", "1").env_remove("KUBERNETES_SERVICE_HOST");
-        Process::start(&format!("fairlead-{}", self.namespace), command)
+        let kubeconfig = self.configured.kubeconfig.as_ref().unwrap_or(&self.kubeconfig);
+        command.env("KUBECONFIG", kubeconfig).env("NO_COLOR", "1").env_remove("KUBERNETES_SERVICE_HOST");
+        Process::start(&format!("fairlead-{}{}", self.namespace, self.configured.name), command)
     }
 
     fn describe(&self, command: &mut Command) {
@@ -120,6 +127,7 @@ impl Settings {
             command.args(["--webhook-listen", &webhooks.listen, "--webhook-secrets"]).arg(&webhooks.secrets);
         }
         command
+            .args(&self.configured.arguments)
             .env("FAIRLEAD_LOG", env::var("FAIRLEAD_LOG").unwrap_or_else(|_| "info,fairlead=debug".to_owned()))
             .envs(self.configured.environment.iter().map(|(name, value)| (name, value)));
     }
@@ -172,6 +180,26 @@ impl Fairlead {
             process.ended().ok_or("it still runs")
         })
         .await
+    }
+
+    /// Stops it as it is, as a machine that is starved or put to sleep does.
+    pub fn freeze(&self) {
+        self.process.signal("STOP");
+    }
+
+    /// Lets it go on after [`Self::freeze`].
+    pub fn thaw(&self) {
+        self.process.signal("CONT");
+    }
+
+    /// The memory that it holds now, in bytes.
+    pub fn memory(&self) -> u64 {
+        self.process.memory()
+    }
+
+    /// Whether it says that it acts.
+    pub async fn leads(&self) -> bool {
+        self.page("/metrics").await.lines().any(|line| line == "fairlead_leader 1")
     }
 
     /// Whether it still runs.

@@ -1,5 +1,6 @@
 //! What one test has for itself: a namespace, a repository prefix, a ServiceAccount with the chart's rights.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -8,9 +9,9 @@ use ::fairlead::api::{Application, ImageState, ImageUpdatePolicy};
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Secret, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding};
-use kube::api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams};
+use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Api, Client, Resource};
+use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -19,7 +20,7 @@ use crate::audit::{self, AuditEntry};
 use crate::eventually::{Deadline, eventually};
 use crate::fairlead::{Configured, Fairlead, Settings, kubeconfig};
 use crate::registry::Registry;
-use crate::servers::{ADMINISTRATOR_TOKEN, Servers, install_tls};
+use crate::servers::{ADMINISTRATOR_TOKEN, Servers, install_tls, write};
 
 /// Long enough for whatever should happen soon, on a busy machine too.
 const SOON: u64 = 20;
@@ -94,6 +95,20 @@ impl Scene {
     /// The registry that asks for a login.
     pub fn closed_registry(&self) -> &'static Registry {
         &self.servers.closed_registry
+    }
+
+    /// A kubeconfig with Fairlead's rights that reaches the API server through `address`.
+    pub fn kubeconfig_through(&self, address: &str) -> PathBuf {
+        let text = std::fs::read_to_string(&self.kubeconfig).expect("the kubeconfig was written");
+        let path = write(&format!("{}-through-{}.kubeconfig", self.namespace, address.replace(':', "-")), "");
+        let text = text.replace(&self.servers.api_server, &format!("https://{address}"));
+        std::fs::write(&path, text).expect("the temporary folder takes files");
+        path.into()
+    }
+
+    /// The address of the API server, `127.0.0.1:…`.
+    pub fn api_server(&self) -> &str {
+        self.servers.api_server.trim_start_matches("https://")
     }
 
     /// A repository of this scene.
@@ -330,13 +345,21 @@ impl Scene {
 
     /// The events of this scene, in both spellings of the API one list.
     pub async fn events(&self) -> Vec<Event> {
-        self.objects::<Event>().list(&kube::api::ListParams::default()).await.expect("events can be listed").items
+        self.objects::<Event>().list(&ListParams::default()).await.expect("events can be listed").items
     }
 
     /// What Fairlead wrote in this scene up to now, or tried to write, oldest first.
     pub async fn writes(&self) -> Vec<AuditEntry> {
         let user = format!("system:serviceaccount:{}:fairlead", self.namespace);
         self.audit().await.into_iter().filter(|entry| entry.user == user).collect()
+    }
+
+    /// How often each Application was changed since it was created, whoever did it. The audit log would not do: of a request whose
+    /// client is gone it does not know how it ended.
+    pub async fn changes(&self) -> BTreeMap<String, i64> {
+        let all = self.applications().list(&ListParams::default()).await.expect("Applications can be listed");
+        let changes = |object: DynamicObject| (object.name_any(), object.metadata.generation.unwrap_or_default() - 1);
+        all.into_iter().map(changes).collect()
     }
 
     /// Every write in this scene up to now. A marker that the log must show tells that it is complete.
@@ -354,7 +377,7 @@ impl Scene {
 
     /// What all policies say, for the messages of failed tests.
     async fn conditions(&self) -> Vec<String> {
-        let list = self.objects::<ImageUpdatePolicy>().list(&kube::api::ListParams::default()).await;
+        let list = self.objects::<ImageUpdatePolicy>().list(&ListParams::default()).await;
         let policies = list.map(|list| list.items).unwrap_or_default();
         let say = |policy: &ImageUpdatePolicy| format!("{:?}: {:?}", policy.metadata.name, condition(policy, "Ready"));
         policies.iter().map(say).collect()
@@ -389,7 +412,7 @@ pub fn parameter_of(application: &Value, parameter: &str) -> Option<String> {
 /// The rules of the chart, as they stand in its one file.
 pub fn chart_rules() -> Vec<PolicyRule> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/fairlead/files");
-    let rules = ["rules.yaml", "rules-webhook.yaml"].map(|file| {
+    let rules = ["rules.yaml", "rules-webhook.yaml", "rules-leases.yaml"].map(|file| {
         let path = folder.join(file);
         let text = std::fs::read_to_string(&path).unwrap_or_else(|cause| panic!("`{}`: {cause}", path.display()));
         let rules: Vec<PolicyRule> =

@@ -6,6 +6,7 @@ mod crd;
 mod demo;
 mod explain;
 mod git;
+mod leader;
 mod reconcile;
 mod registries;
 mod rule;

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::fail;
 use super::git::GitArgs;
+use super::leader::LeaderArgs;
 use super::registries::{AllowedSources, RegistriesArgs};
 use crate::adapters::clock::SystemClock;
 use crate::adapters::deadline::Deadline;
@@ -19,7 +20,7 @@ use crate::adapters::identity::{CloudIdentities, IdentitySettings};
 use crate::adapters::kubernetes::{Clients, KubernetesSecrets};
 use crate::adapters::oci::{RegistryClient, RegistrySettings};
 use crate::adapters::webhooks::{PushReceiver, WebhookSecrets, WebhookServer, WebhookTls};
-use crate::controller::{Asked, Controllers};
+use crate::controller::{Asked, Controllers, Scope};
 use crate::lower::push_event::Source;
 use crate::model::Repository;
 use crate::ports::Registry;
@@ -39,6 +40,11 @@ pub struct Args {
         value_delimiter = ','
     )]
     namespaces: Vec<String>,
+    /// Labels of the policies to look after, for example `team=a`; without it, all of them
+    #[arg(long, value_name = "SELECTOR", env = "FAIRLEAD_POLICY_SELECTOR")]
+    policy_selector: Option<String>,
+    #[command(flatten)]
+    leader: LeaderArgs,
     /// Where to serve /metrics, /livez and /readyz
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8080", env = "FAIRLEAD_LISTEN")]
     listen: SocketAddr,
@@ -94,8 +100,13 @@ async fn try_run(args: Args) -> Result<(), String> {
     let clients = Clients::infer().await.map_err(|error| with_causes(&error))?;
     let metrics = Arc::new(Metrics::new().map_err(|error| error.to_string())?);
     let (registry, asked) = registry(&args, &clients, &metrics)?;
-    let controllers =
-        Controllers::new(clients.clone(), &args.namespaces, registry, metrics.clone(), args.allowed.sources.clone());
+    let scope = Scope {
+        namespaces: args.namespaces.clone(),
+        policies: args.policy_selector.clone(),
+        election: args.leader.election()?,
+    };
+    let allowed = args.allowed.sources.clone();
+    let controllers = Controllers::new(clients.clone(), scope, registry, metrics.clone(), allowed);
     write_to_git(&args, &clients, &controllers, &metrics).await;
     let stop = CancellationToken::new();
     let webhooks = webhooks(&args, controllers.pushes(asked), &metrics, stop.clone()).await?;

@@ -106,7 +106,7 @@ impl Looks {
         self.git.get_or_init(|| git);
     }
 
-    /// Looks at a policy once, in time or not at all, and only while this process may write.
+    /// Looks at a policy once, in time or not at all. A replica that stands by waits to be woken when it takes over.
     pub(super) async fn look(&self, object: &PolicyObject) -> Result<Action, Infallible> {
         let pass = self.fence.pass().filter(|_| object.meta().deletion_timestamp.is_none());
         let Some(pass) = pass else { return Ok(Action::await_change()) };
@@ -155,6 +155,13 @@ impl Looks {
         let pause = pause(lowered.interval(), &report, known.failures);
         self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(lowered.id.clone(), known);
         Action::requeue(if told { pause } else { pause.min(UNTOLD_RETRY) })
+    }
+
+    /// Forgets what another replica may have changed since, and starts from what policies say now.
+    pub(super) fn begin_anew(&self, present: &[PolicyObject]) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.clear();
+        known.extend(present.iter().map(|object| (id_of(object), Known::of(object))));
     }
 
     /// Gives signs of life; never ends.

@@ -6,9 +6,11 @@
 //! where it says something new.
 //!
 //! # Guarantees
-//! One policy is looked at once at a time. A stop finishes the looks in hand.
+//! One policy is looked at once at a time, by one replica of all that share a lease. A stop finishes the looks in hand, and
+//! gives up the lead then.
 
 mod health;
+mod leader;
 mod look;
 mod pushes;
 mod requests;
@@ -22,6 +24,7 @@ use futures::{StreamExt, future};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, PartialObjectMeta};
 use kube::runtime::controller::{Config, Controller};
+use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -30,13 +33,15 @@ use crate::adapters::clock::SystemClock;
 use crate::adapters::fence::Fence;
 use crate::adapters::git::GitEngine;
 use crate::adapters::kubernetes::{
-    ApplicationIndex, Change, Clients, KubernetesApplications, PolicyIndex, PolicyObject,
+    ApplicationIndex, Change, Clients, KubernetesApplications, PolicyIndex, PolicyObject, list_policy_objects,
 };
 use crate::adapters::webhooks::PushReceiver;
 use crate::model::CredentialSource;
 use crate::ports::Registry;
 use crate::telemetry::{Health, Metrics};
 use health::ControllerHealth;
+pub use leader::Election;
+use leader::{Candidate, TakeOver};
 use look::Looks;
 pub use pushes::Asked;
 
@@ -49,29 +54,56 @@ const CONCURRENCY: u16 = 256;
 const PRUNING: Duration = Duration::from_secs(60);
 /// Changes that come within this time are looked at together.
 const DEBOUNCE: Duration = Duration::from_millis(100);
+/// How long looks in hand may go on when the process is told to stop.
+const STOPPING: Duration = Duration::from_secs(45);
+
+/// What a controller looks after.
+#[derive(Debug, Clone, Default)]
+pub struct Scope {
+    /// The namespaces; none: all.
+    pub namespaces: Vec<String>,
+    /// Labels that its policies carry, as the API server reads selectors; `None`: all policies.
+    pub policies: Option<String>,
+    /// How replicas with this scope agree on one that acts; `None`: there is one.
+    pub election: Option<Election>,
+}
 
 /// What the controller works with.
 pub struct Controllers {
     clients: Clients,
     namespaces: Vec<Option<String>>,
+    selector: Option<String>,
+    candidate: Option<Candidate>,
     looks: Arc<Looks>,
     policies: Arc<PolicyIndex>,
     applications: Arc<ApplicationIndex>,
     changes: mpsc::UnboundedReceiver<Change>,
 }
 
+/// Takes the work over from another replica.
+struct Successor<'a> {
+    clients: &'a Clients,
+    namespaces: &'a [Option<String>],
+    looks: &'a Looks,
+    policies: &'a PolicyIndex,
+    wakers: &'a [mpsc::UnboundedSender<ObjectRef<PolicyObject>>],
+}
+
 impl Controllers {
-    /// A controller over `namespaces` (none: all), with its watches of Applications started. Policies may use the sources of
+    /// A controller over a scope, with its watches of Applications started. Policies may use the sources of
     /// credentials in `allowed`, beside their own.
     pub fn new(
         clients: Clients,
-        namespaces: &[String],
+        scope: Scope,
         registry: Arc<dyn Registry>,
         metrics: Arc<Metrics>,
         allowed: Vec<CredentialSource>,
     ) -> Self {
+        let Scope { namespaces, policies: selector, election } = scope;
         let namespaces: Vec<Option<String>> =
-            if namespaces.is_empty() { vec![None] } else { namespaces.iter().cloned().map(Some).collect() };
+            if namespaces.is_empty() { vec![None] } else { namespaces.into_iter().map(Some).collect() };
+        let fence = Arc::new(if election.is_some() { Fence::closed() } else { Fence::open() });
+        let candidate = election.map(|election| Candidate::new(clients.calls.clone(), election, fence.clone()));
         let (sender, changes) = mpsc::unbounded_channel();
         let applications = ApplicationIndex::start(&clients.watches, &namespaces, &sender);
         let policies = Arc::new(PolicyIndex::allowing(allowed));
@@ -82,9 +114,9 @@ impl Controllers {
             policies.clone(),
             registry,
             metrics,
-            Arc::new(Fence::open()),
+            fence,
         ));
-        Self { clients, namespaces, looks, policies, applications, changes }
+        Self { clients, namespaces, selector, candidate, looks, policies, applications, changes }
     }
 
     /// Lets policies write to Git.
@@ -113,14 +145,15 @@ impl Controllers {
     }
 
     /// Runs until `stop` is cancelled, and finishes the looks in hand.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(mut self, stop: CancellationToken) {
         let wakers: Vec<_> = self.namespaces.iter().map(|_| mpsc::unbounded_channel()).collect();
         let (senders, receivers): (Vec<_>, Vec<_>) = wakers.into_iter().unzip();
-        tokio::spawn(wake::forward(self.changes, self.policies.clone(), self.namespaces.clone(), senders));
+        tokio::spawn(wake::forward(self.changes, self.policies.clone(), self.namespaces.clone(), senders.clone()));
         let runs = self.namespaces.iter().zip(receivers).map(|(namespace, woken)| {
             let policies = scoped::<PolicyObject>(&self.clients, namespace.as_ref());
             let secrets = scoped::<PartialObjectMeta<Secret>>(&self.clients, namespace.as_ref());
-            let controller = Controller::new(policies, watcher::Config::default());
+            let watched = watcher::Config { label_selector: self.selector.clone(), ..watcher::Config::default() };
+            let controller = Controller::new(policies, watched);
             self.policies.add(controller.store());
             let index = self.policies.clone();
             let looks = self.looks.clone();
@@ -142,11 +175,51 @@ impl Controllers {
                 self.looks.keep(&self.policies.prune());
             }
         };
+        let successor = Successor {
+            clients: &self.clients,
+            namespaces: &self.namespaces,
+            looks: &self.looks,
+            policies: &self.policies,
+            wakers: &senders,
+        };
+        let leading = async {
+            match &mut self.candidate {
+                Some(candidate) => candidate.run(&successor).await,
+                None => future::pending().await,
+            }
+        };
         tokio::select! {
             _ = future::join_all(runs) => {}
             () = pruning => {}
+            () = leading => {}
             () = self.looks.beat() => {}
+            () = give_up(&stop) => {}
         }
+        if let Some(candidate) = self.candidate {
+            candidate.release().await;
+        }
+    }
+}
+
+/// Ends when looks in hand have had their time after a stop.
+async fn give_up(stop: &CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(STOPPING).await;
+    tracing::warn!("the looks in hand take too long; they are given up");
+}
+
+impl TakeOver for Successor<'_> {
+    async fn prepare(&self) -> Result<(), String> {
+        let mut present = Vec::new();
+        for namespace in self.namespaces {
+            present.extend(list_policy_objects(&self.clients.calls, namespace.as_deref()).await?);
+        }
+        self.looks.begin_anew(&present);
+        Ok(())
+    }
+
+    fn begin(&self) {
+        wake::all(self.policies, self.namespaces, self.wakers);
     }
 }
 

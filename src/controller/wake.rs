@@ -32,6 +32,21 @@ pub(super) async fn forward(
     }
 }
 
+/// Wakes every policy that is known: whoever looked after them so far does so no more.
+pub(super) fn all(
+    policies: &PolicyIndex,
+    namespaces: &[Option<String>],
+    wakers: &[mpsc::UnboundedSender<ObjectRef<PolicyObject>>],
+) {
+    for object in policies.objects() {
+        let of_policy = |scope: &Option<String>| scope.is_none() || *scope == object.namespace();
+        for (_, waker) in namespaces.iter().zip(wakers).filter(|(scope, _)| of_policy(scope)) {
+            // Nobody listens only while shutting down.
+            let _ = waker.send(ObjectRef::from_obj(object.as_ref()));
+        }
+    }
+}
+
 fn matching(policies: &PolicyIndex, change: &Change) -> Vec<ObjectRef<PolicyObject>> {
     let unlabelled = [BTreeMap::new()];
     let labels = if change.labels.is_empty() { unlabelled.as_slice() } else { change.labels.as_slice() };

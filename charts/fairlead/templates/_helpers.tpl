@@ -75,12 +75,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | quote }}
 {{- if and (eq $scope "namespace") (not $watched) -}}
 {{- $watched = list $argocd -}}
 {{- end -}}
+{{- $replicas := hasKey .Values "replicaCount" | ternary .Values.replicaCount .Values.replicas | int -}}
+{{- $asked := or (has "--leader-elect" .Values.extraArgs) (has "--leader-elect=on" .Values.extraArgs) (has "--leader-elect=true" .Values.extraArgs) -}}
+{{- $refused := or (has "--leader-elect=off" .Values.extraArgs) (has "--leader-elect=false" .Values.extraArgs) -}}
 {{- dict
   "scope" $scope
   "namespaces" $watched
   "argocdNamespace" $argocd
-  "replicas" (hasKey .Values "replicaCount" | ternary .Values.replicaCount .Values.replicas | int)
-  "elects" (or (has "--leader-elect" .Values.extraArgs) (has "--leader-elect=true" .Values.extraArgs))
+  "replicas" $replicas
+  "elects" (and (or $asked (gt $replicas 1)) (not $refused))
+  "asksToElect" $asked
   "logLevel" (index $config "log.level" | default $config.logLevel)
   "logFormat" (index $config "log.format" | default $config.logFormat)
   "webhook" (or .Values.webhook.enabled (eq (toString (index $config "webhook.enable")) "true"))

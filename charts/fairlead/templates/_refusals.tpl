@@ -19,7 +19,7 @@
 {{- $found = append $found "createClusterRoles: `scope: cluster` needs a ClusterRole; name the namespaces in watchNamespaces instead" -}}
 {{- end -}}
 {{- if and (gt (int $settings.replicas) 1) (not $settings.elects) -}}
-{{- $found = append $found "replicas: more than one would all act at once; let them elect a leader, by `extraArgs: [--leader-elect]`" -}}
+{{- $found = append $found "replicas: more than one would all act at once without a leader; take `--leader-elect=off` out of extraArgs" -}}
 {{- end -}}
 {{- if and (eq .Values.image.variant "minimal") (not .Values.image.tag) .Values.authScripts.enabled -}}
 {{- $found = append $found "authScripts.enabled: the minimal image has no shell to run scripts; use `image.variant: full`" -}}

@@ -78,8 +78,8 @@ fn helm_finds_nothing_to_complain_of() {
 fn values_that_mean_nothing_stop_the_installation_and_say_what_to_do() {
     let helm = Helm::offline();
     let cases: &[(&[&str], &str)] = &[
-        (&["replicas=2"], "let them elect a leader"),
-        (&["replicaCount=3"], "let them elect a leader"),
+        (&["replicas=2", "extraArgs={--leader-elect=off}"], "take `--leader-elect=off` out of extraArgs"),
+        (&["replicaCount=3", "extraArgs={--leader-elect=false}"], "would all act at once without a leader"),
         (&["scope=cluster", "watchNamespaces={argocd}"], "leave one of the two out"),
         (&["scope=cluster", "createClusterRoles=false"], "name the namespaces in watchNamespaces"),
         (&["config.watch\\.namespaces=*", "createClusterRoles=false"], "name the namespaces in watchNamespaces"),
@@ -119,18 +119,37 @@ fn values_that_mean_nothing_stop_the_installation_and_say_what_to_do() {
 
 #[test]
 fn a_leader_is_elected_by_leases_of_the_own_namespace() {
-    let arguments = ["--set", "extraArgs={--leader-elect}", "--set", "replicas=2", "--set", "argocd.namespace=argocd"];
+    let arguments = ["--set", "replicas=2", "--set", "argocd.namespace=argocd"];
     let rendered = objects(&Helm::offline().template("updates", &arguments).expect("it renders"));
     let roles: Vec<&Value> = rendered.iter().filter(|object| object["kind"] == "Role").collect();
     let leases = |role: &&&Value| role["rules"].to_string().contains("leases");
     let leasing: Vec<&&Value> = roles.iter().filter(leases).collect();
     assert_eq!(leasing.len(), 1);
     assert_eq!(leasing[0]["metadata"]["namespace"], "updates");
+    assert_eq!(leasing[0]["rules"][1]["resourceNames"][0], "updater-fairlead");
     let deployment = rendered.iter().find(|object| object["kind"] == "Deployment").expect("there is one");
     assert_eq!(
         (&deployment["spec"]["replicas"], &deployment["spec"]["strategy"]["type"]),
         (&2.into(), &"RollingUpdate".into())
     );
+    let flags = |sets: &[&str]| {
+        let arguments: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
+        let text = Helm::offline().template("updates", &arguments).expect("it renders");
+        let flags = text.lines().map(|line| line.trim().trim_matches(['-', ' ', '"']));
+        flags.filter(|flag| flag.starts_with("lea")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let expected = ["leader-elect", "lease-name=updater-fairlead"];
+    for sets in [
+        &["replicas=2"][..],
+        &["replicaCount=2"],
+        &["extraArgs={--leader-elect}"],
+        &["replicas=2", "extraArgs={--leader-elect}"],
+    ] {
+        let mut found = flags(sets);
+        found.sort();
+        assert_eq!(found, expected, "{sets:?}");
+    }
+    assert!(flags(&["replicas=1"]).is_empty(), "one needs no leader");
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod bad_input;
 mod chart;
 mod chart_installed;
 mod faults;
+mod ha;
 mod harness;
 mod image;
 mod mixed;

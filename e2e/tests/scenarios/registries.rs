@@ -157,7 +157,12 @@ fn with_canaries(host: &str, prefix: &str, folder: &Path) -> Configured {
         ("FAIRLEAD_ALLOW_CREDENTIAL_SOURCES", "env:CANARY_LOGIN".to_owned()),
         ("CANARY_LOGIN", format!("puller:{PASSWORD}")),
     ];
-    Configured { registries: Some(registries), environment, webhooks: vec![("generic", WEBHOOK)] }
+    Configured {
+        registries: Some(registries),
+        environment,
+        webhooks: vec![("generic", WEBHOOK)],
+        ..Configured::default()
+    }
 }
 
 /// Logs, metrics, events, policies, Applications and the audit log.

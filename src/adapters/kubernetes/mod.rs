@@ -3,6 +3,7 @@
 mod applications;
 mod events;
 mod index;
+mod lease;
 mod patch;
 mod policies;
 mod secrets;
@@ -18,8 +19,9 @@ use kube::{Client, Config};
 pub use applications::KubernetesApplications;
 pub use events::publish_events;
 pub use index::{ApplicationIndex, Change};
+pub use lease::{Claim, LeaseClient, LeaseError, LeaseRecord, identity};
 pub use patch::json_patch;
-pub use policies::{PolicyIndex, PolicyObject, id_of, list_policies};
+pub use policies::{PolicyIndex, PolicyObject, id_of, list_policies, list_policy_objects};
 pub use secrets::{KubernetesConfigMaps, KubernetesSecrets};
 pub use status::publish_status;
 pub use touch::touch_policy;

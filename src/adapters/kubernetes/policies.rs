@@ -101,6 +101,18 @@ pub async fn list_policies(client: &Client, namespace: &str) -> Result<Vec<Image
         .map_err(|error| format!("cannot list the policies of namespace `{namespace}`: {}", words(&error)))
 }
 
+/// The policies of a namespace (`None`: of all) as the API server has them now, past every cache.
+///
+/// # Errors
+/// A sentence when they cannot be listed.
+pub async fn list_policy_objects(client: &Client, namespace: Option<&str>) -> Result<Vec<PolicyObject>, String> {
+    let api: Api<PolicyObject> = match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    };
+    api.list(&ListParams::default()).await.map(|list| list.items).map_err(|error| words(&error))
+}
+
 /// Namespace and name of a policy.
 pub fn id_of(object: &PolicyObject) -> PolicyId {
     PolicyId::new(object.namespace().unwrap_or_default(), object.name_any())
