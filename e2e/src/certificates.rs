@@ -5,6 +5,7 @@ use rcgen::{
 };
 
 /// PEM texts for the API server.
+#[derive(Debug)]
 pub struct Certificates {
     /// The authority's certificate.
     pub authority: String,

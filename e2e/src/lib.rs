@@ -35,7 +35,7 @@ mod process;
 pub mod proxy;
 pub mod registry;
 pub mod scene;
-mod servers;
+pub mod servers;
 pub mod token_service;
 pub mod tools;
 

@@ -111,6 +111,11 @@ impl Scene {
         self.servers.api_server.trim_start_matches("https://")
     }
 
+    /// The servers, to be ill-treated by a test that has them for itself.
+    pub fn servers(&self) -> &'static Servers {
+        self.servers
+    }
+
     /// A repository of this scene.
     pub fn repository(&self, name: &str) -> String {
         format!("{}/{name}", self.namespace)

@@ -4,11 +4,11 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use crate::certificates::Certificates;
-use crate::eventually::Deadline;
+use crate::eventually::{Deadline, eventually};
 use crate::process::{Process, folder};
 use crate::registry::{Login, Registry};
 use crate::tools::Tools;
@@ -48,8 +48,12 @@ pub struct Servers {
     pub registry: Registry,
     /// A registry that asks for a name and a password.
     pub closed_registry: Registry,
+    etcd_address: String,
+    etcd: Mutex<Option<Process>>,
+    api_server_process: Mutex<Option<Process>>,
+    certificates: Certificates,
     // Never read: the watchdog ends them with this process.
-    _processes: Vec<Process>,
+    _registries: [Process; 2],
 }
 
 impl Servers {
@@ -72,14 +76,59 @@ impl Servers {
         let mut api_server = start_api_server(&tools, &certificates, &etcd_address, &address);
         let servers = Self {
             api_server: format!("https://{address}"),
-            authority: certificates.authority,
+            authority: certificates.authority.clone(),
             audit_log: folder().join("audit.log"),
             registry,
             closed_registry,
-            _processes: Vec::new(),
+            etcd_address,
+            etcd: Mutex::new(Some(etcd)),
+            api_server_process: Mutex::new(None),
+            certificates,
+            _registries: [registry_process, closed_process],
         };
         servers.prepare(&mut api_server);
-        Self { _processes: vec![etcd, registry_process, closed_process, api_server], ..servers }
+        *servers.api_server_process.lock().expect("nobody failed") = Some(api_server);
+        servers
+    }
+
+    /// Kills etcd and starts it again, over the same data.
+    pub fn restart_etcd(&self) {
+        let tools = Tools::find(&|_| {}).unwrap_or_else(|text| panic!("{text}"));
+        let mut etcd = self.etcd.lock().expect("nobody failed");
+        drop(etcd.take());
+        *etcd = Some(start_etcd(&tools, &self.etcd_address));
+    }
+
+    /// Kills the API server and starts it again; what it remembers of earlier watches is gone.
+    pub fn restart_api_server(&self) {
+        let tools = Tools::find(&|_| {}).unwrap_or_else(|text| panic!("{text}"));
+        let mut process = self.api_server_process.lock().expect("nobody failed");
+        drop(process.take());
+        let address = self.api_server.trim_start_matches("https://");
+        *process = Some(start_api_server(&tools, &self.certificates, &self.etcd_address, address));
+    }
+
+    /// Waits until the API server answers again.
+    pub async fn wait_until_ready(&self) {
+        let client = http_client(Some(&self.authority));
+        let url = format!("{}/readyz", self.api_server);
+        eventually("the API server is ready", Deadline::seconds(60), async || {
+            let answer = client.get(&url).bearer_auth(ADMINISTRATOR_TOKEN).send().await;
+            if answer.is_ok_and(|answer| answer.status().is_success()) { Ok(()) } else { Err("not yet") }
+        })
+        .await;
+    }
+
+    /// Drops from etcd whatever is not the newest state: who watches from an older one is answered 410 Gone.
+    pub async fn compact(&self) {
+        let client = http_client(None);
+        let post = async |path: &str, body: serde_json::Value| {
+            let answer = client.post(format!("{}/v3/kv/{path}", self.etcd_address)).json(&body).send().await;
+            let answer = answer.expect("etcd answers").error_for_status().expect("etcd does it");
+            answer.json::<serde_json::Value>().await.expect("etcd answers in JSON")
+        };
+        let header = post("range", serde_json::json!({"key": "AA=="})).await["header"].clone();
+        post("compaction", serde_json::json!({"revision": header["revision"], "physical": true})).await;
     }
 
     /// Waits until all answer, and teaches the API server our kinds and Argo CD's.
