@@ -11,7 +11,8 @@ use tokio::sync::watch;
 use super::clock::uptime;
 use super::git::GitEngine;
 use crate::model::{
-    Application, ApplicationId, ApplicationPlan, GitBranch, GitEntry, GitPlan, GitTip, GitWritten, Reason, SyncWindow,
+    Application, ApplicationId, ApplicationPlan, GitBranch, GitCommit, GitEntry, GitPlan, GitTip, GitWritten, Reason,
+    SyncWindow,
 };
 use crate::ports::{Applications, ApplicationsError, Git, GitError, Inventory, WriteError};
 
@@ -200,6 +201,10 @@ impl Git for Fenced<Arc<GitEngine>> {
 
     async fn read(&self, branch: &GitBranch, tip: &GitTip, paths: &[String]) -> Result<Vec<GitEntry>, GitError> {
         self.port.read(branch, tip, paths).await
+    }
+
+    async fn commit(&self, branch: &GitBranch, tip: &GitTip) -> Result<GitCommit, GitError> {
+        self.port.commit(branch, tip).await
     }
 
     async fn write(&self, plan: GitPlan) -> Result<GitWritten, GitError> {

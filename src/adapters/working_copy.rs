@@ -15,7 +15,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
 use super::directory::{Change, Mode};
-use crate::model::{CommitId, GitBranch, GitEntry, GitPlan, GitTip, GitWritten, Reason};
+use crate::model::{CommitId, GitBranch, GitCommit, GitEntry, GitPlan, GitTip, GitWritten, Reason};
 use crate::pipeline::git::{ChangeError, changed, combined, same_repository};
 use crate::ports::{Git, GitError};
 
@@ -211,6 +211,16 @@ impl Git for WorkingCopies {
         let root = self.copy(branch)?;
         let entry = |path: &String| self.entry(root, path).map_err(|error| unreadable(path, &error));
         paths.iter().map(entry).collect()
+    }
+
+    async fn commit(&self, branch: &GitBranch, tip: &GitTip) -> Result<GitCommit, GitError> {
+        let root = self.copy(branch)?;
+        let said = git(root, &["log", "-1", "--format=%at%n%an%n%s", tip.commit.as_str()], None).await?;
+        let mut lines = said.lines();
+        let at = lines.next().and_then(|second| Timestamp::from_second(second.parse().ok()?).ok());
+        let unreadable = || GitError::new(Reason::GitFailed, format!("the commit {} cannot be read", tip.commit));
+        let mut line = || lines.next().unwrap_or_default().to_owned();
+        Ok(GitCommit { at: at.ok_or_else(unreadable)?, author: line(), subject: line() })
     }
 
     async fn write(&self, plan: GitPlan) -> Result<GitWritten, GitError> {

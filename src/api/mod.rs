@@ -28,7 +28,7 @@ pub use policy::{
 pub use project::{AppProject, AppProjectSpec, SyncWindowText};
 pub use status::{
     DecisionRecord, HeldBack, ImageState, ImageStatus, ImageUpdatePolicyStatus, RememberedPlace, RememberedRollout,
-    RolloutStatus, RolloutWord, SeenDigest, StatusSummary, WatchedImage,
+    RolloutStatus, RolloutWord, SeenDigest, ShadowDifference, ShadowStatus, StatusSummary, WatchedImage,
 };
 pub use target::{
     FileKeys, FileTargetSpec, HelmTargetSpec, HelmValuesTargetSpec, KustomizeTargetSpec, PluginTargetSpec,
@@ -43,6 +43,8 @@ pub use write_back::{
 pub const GROUP: &str = "fairlead.dev";
 /// The annotation, of a policy or an Application, whose new value lifts what holds images back.
 pub const RESUME: &str = "fairlead.dev/resume";
+/// The annotation, of a policy or an Application, that lets Fairlead write where another updater writes.
+pub const TAKE_OVER: &str = "fairlead.dev/take-over";
 /// The name under which we write: field manager, event source.
 pub const FIELD_MANAGER: &str = "fairlead";
 /// The annotation of an Application by which Argo CD is asked to look at it now; it takes it off again.

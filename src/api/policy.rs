@@ -29,6 +29,7 @@ use super::{ImageUpdatePolicyStatus, TargetSpec, WriteBackSpec};
     printcolumn(name = "Images", type_ = "integer", json_path = ".status.summary.images"),
     printcolumn(name = "Pending", type_ = "integer", json_path = ".status.summary.pending"),
     printcolumn(name = "Failed", type_ = "integer", json_path = ".status.summary.failed", priority = 1),
+    printcolumn(name = "Shadow", type_ = "string", json_path = ".status.summary.shadow", priority = 1),
     printcolumn(name = "Last update", type_ = "date", json_path = ".status.lastUpdateTime"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(

@@ -65,6 +65,44 @@ pub struct RememberedPlace {
     /// The version that Fairlead committed to a branch that waits to be merged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proposed: Option<String>,
+    /// In a dry run: how the choices compare with what others write.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<ShadowStatus>,
+}
+
+/// How the choices of a dry run compare with what others write.
+#[derive(KubeSchema, Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ShadowStatus {
+    /// What the destination held at the last look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<String>,
+    /// What would have been written then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub would: Option<String>,
+    /// How often somebody else wrote what was chosen.
+    #[serde(default)]
+    pub agreements: u32,
+    /// How often something else.
+    #[serde(default)]
+    pub differences: u32,
+    /// The last of these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_difference: Option<ShadowDifference>,
+}
+
+/// Somebody else wrote another version than the one that was chosen.
+#[derive(KubeSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ShadowDifference {
+    /// When that was noticed.
+    pub at: Time,
+    /// What was chosen.
+    pub ours: String,
+    /// What was written.
+    pub theirs: String,
+    /// Why the choice is what it is.
+    pub reason: String,
 }
 
 /// How far a version that was written to a place has come.
@@ -124,6 +162,9 @@ pub struct StatusSummary {
     /// Entries that `images` has no room for.
     #[serde(default)]
     pub not_listed: i32,
+    /// In a dry run beside another updater: how often the two agreed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<String>,
 }
 
 /// What became of one image of one Application.
@@ -168,6 +209,9 @@ pub struct ImageStatus {
     /// How far the version that Fairlead wrote last has come.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<RolloutStatus>,
+    /// In a dry run: how the choices compare with what others write.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<ShadowStatus>,
 }
 
 /// How far a version that was written has come.

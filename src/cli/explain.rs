@@ -19,7 +19,7 @@ use crate::adapters::memory::MemoryPolicies;
 use crate::api::ImageUpdatePolicy;
 use crate::local::registry;
 use crate::lower;
-use crate::model::{ApplicationId, Tag};
+use crate::model::{ApplicationId, Difference, Tag};
 use crate::pipeline::{self, Explanation, ImageExplanation};
 use crate::ports::{Applications, Clock, Ports, Registry};
 
@@ -185,6 +185,13 @@ fn image_text(explained: &ImageExplanation) -> String {
     if let Some(rollout) = &report.rollout {
         line("rollout", format!("{:?} since {}", rollout.state, rollout.since));
     }
+    if let Some(shadow) = report.shadow.as_ref().filter(|shadow| shadow.agreements + shadow.differences > 0) {
+        let last = shadow.last_difference.as_ref().map(|Difference { at, ours, theirs, reason }| {
+            format!("; at {at} they wrote {theirs} where {ours} was chosen: {reason}")
+        });
+        let (agreements, differences) = (shadow.agreements, shadow.differences);
+        line("shadow", format!("{agreements} agree, {differences} differ{}", last.unwrap_or_default()));
+    }
     line("next", format!("{}: {}", report.reason, report.message));
     match verdict {
         Some(Ok(verdict)) => line("tag", format!("{}: {}: {}", verdict.tag, verdict.reason, verdict.message)),
@@ -248,6 +255,8 @@ mod tests {
             rollout: None,
             commit: None,
             proposed: None,
+            shadow: None,
+            compared: None,
         };
         let verdict = Verdict {
             tag: "2.0.0".parse().expect("a tag"),

@@ -7,6 +7,7 @@ mod demo;
 mod explain;
 mod git;
 mod leader;
+mod migration;
 mod reconcile;
 mod registries;
 mod rule;

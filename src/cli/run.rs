@@ -13,11 +13,12 @@ use tokio_util::sync::CancellationToken;
 use super::fail;
 use super::git::GitArgs;
 use super::leader::LeaderArgs;
+use super::migration::MigrationArgs;
 use super::registries::{AllowedSources, RegistriesArgs};
 use crate::adapters::clock::SystemClock;
 use crate::adapters::deadline::Deadline;
 use crate::adapters::identity::{CloudIdentities, IdentitySettings};
-use crate::adapters::kubernetes::{Clients, KubernetesSecrets};
+use crate::adapters::kubernetes::{Clients, KubernetesSecrets, PolicySettings};
 use crate::adapters::oci::{RegistryClient, RegistrySettings};
 use crate::adapters::webhooks::{PushReceiver, WebhookSecrets, WebhookServer, WebhookTls};
 use crate::controller::{Asked, Controllers, Scope};
@@ -69,6 +70,8 @@ pub struct Args {
     allowed: AllowedSources,
     #[command(flatten)]
     git: GitArgs,
+    #[command(flatten)]
+    migration: MigrationArgs,
     /// How log lines look
     #[arg(long, value_enum, default_value = "text", env = "FAIRLEAD_LOG_FORMAT")]
     log_format: Format,
@@ -105,8 +108,12 @@ async fn try_run(args: Args) -> Result<(), String> {
         policies: args.policy_selector.clone(),
         election: args.leader.election()?,
     };
-    let allowed = args.allowed.sources.clone();
-    let controllers = Controllers::new(clients.clone(), scope, registry, metrics.clone(), allowed);
+    let settings = PolicySettings {
+        allowed: args.allowed.sources.clone(),
+        shadow: args.migration.shadow,
+        take_over: args.migration.take_over,
+    };
+    let controllers = Controllers::new(clients.clone(), scope, registry, metrics.clone(), settings);
     write_to_git(&args, &clients, &controllers, &metrics).await;
     let stop = CancellationToken::new();
     let webhooks = webhooks(&args, controllers.pushes(asked), &metrics, stop.clone()).await?;

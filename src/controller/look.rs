@@ -326,6 +326,8 @@ mod tests {
             rollout: None,
             commit: None,
             proposed: None,
+            shadow: None,
+            compared: None,
         }
     }
 

@@ -33,10 +33,10 @@ use crate::adapters::clock::SystemClock;
 use crate::adapters::fence::Fence;
 use crate::adapters::git::GitEngine;
 use crate::adapters::kubernetes::{
-    ApplicationIndex, Change, Clients, KubernetesApplications, PolicyIndex, PolicyObject, list_policy_objects,
+    ApplicationIndex, Change, Clients, KubernetesApplications, PolicyIndex, PolicyObject, PolicySettings,
+    list_policy_objects,
 };
 use crate::adapters::webhooks::PushReceiver;
-use crate::model::CredentialSource;
 use crate::ports::Registry;
 use crate::telemetry::{Health, Metrics};
 use health::ControllerHealth;
@@ -90,14 +90,13 @@ struct Successor<'a> {
 }
 
 impl Controllers {
-    /// A controller over a scope, with its watches of Applications started. Policies may use the sources of
-    /// credentials in `allowed`, beside their own.
+    /// A controller over a scope, with its watches of Applications started. Policies mean what `settings` let them.
     pub fn new(
         clients: Clients,
         scope: Scope,
         registry: Arc<dyn Registry>,
         metrics: Arc<Metrics>,
-        allowed: Vec<CredentialSource>,
+        settings: PolicySettings,
     ) -> Self {
         let Scope { namespaces, policies: selector, election } = scope;
         let namespaces: Vec<Option<String>> =
@@ -106,7 +105,7 @@ impl Controllers {
         let candidate = election.map(|election| Candidate::new(clients.calls.clone(), election, fence.clone()));
         let (sender, changes) = mpsc::unbounded_channel();
         let applications = ApplicationIndex::start(&clients.watches, &namespaces, &sender);
-        let policies = Arc::new(PolicyIndex::allowing(allowed));
+        let policies = Arc::new(PolicyIndex::new(settings));
         let looks = Arc::new(Looks::new(
             clients.calls.clone(),
             Arc::new(KubernetesApplications::new(clients.calls.clone(), applications.clone())),

@@ -353,6 +353,8 @@ mod tests {
             rollout: None,
             commit: None,
             proposed: None,
+            shadow: None,
+            compared: None,
         };
         let report = Report {
             policy: PolicyId::new("argocd", "flask-app"),

@@ -6,12 +6,14 @@ use serde_json::Value;
 use crate::api;
 use crate::model::{
     Application, ApplicationId, Destination, Health, Helm, HelmParameter, Kustomize, Plugin, Progress, Source,
-    SourceKind, Sources, SyncOperation, SyncPhase, Values, Variable,
+    SourceKind, Sources, SyncOperation, SyncPhase, UpdaterWrite, Values, Variable,
 };
 
 const SKIP_RECONCILE: &str = "argocd.argoproj.io/skip-reconcile";
 const TRACKING_ID: &str = "argocd.argoproj.io/tracking-id";
 const INSTANCE: &str = "app.kubernetes.io/instance";
+/// How the field managers of argocd-image-updater begin: its name, by which the API server knows every client.
+const UPDATER: &str = "argocd-image-updater";
 /// Characters that are kept of why a sync failed.
 const MESSAGE: usize = 200;
 /// The fields that hold sources, as managed fields name them.
@@ -40,6 +42,8 @@ pub fn application(object: &api::Application) -> Application {
             .map(ToOwned::to_owned),
         edited_by: edited_by(object),
         resume: annotation(api::RESUME).cloned(),
+        updater_write: updater_write(object),
+        take_over: annotation(api::TAKE_OVER).is_some_and(|value| value == "true"),
         sources: sources(object),
         live_images: object
             .status
@@ -108,13 +112,25 @@ fn owner(object: &api::Application) -> Option<String> {
 
 /// The field manager of the newest change that touched a source.
 fn edited_by(object: &api::Application) -> Option<String> {
-    let touches = |entry: &&ManagedFieldsEntry| {
+    let others = source_writes(object).filter(|entry| entry.manager.as_deref() != Some(api::FIELD_MANAGER));
+    others.max_by_key(|entry| entry.time.as_ref().map(|time| time.0)).and_then(|entry| entry.manager.clone())
+}
+
+/// The newest change of a source by argocd-image-updater that nobody has written over.
+fn updater_write(object: &api::Application) -> Option<UpdaterWrite> {
+    let writes = source_writes(object).filter_map(|entry| {
+        let manager = entry.manager.clone().filter(|manager| manager.starts_with(UPDATER))?;
+        Some(UpdaterWrite { manager, at: entry.time.as_ref()?.0 })
+    });
+    writes.max_by_key(|write| write.at)
+}
+
+/// What the API server keeps of changes of sources.
+fn source_writes(object: &api::Application) -> impl Iterator<Item = &ManagedFieldsEntry> {
+    object.metadata.managed_fields.iter().flatten().filter(|entry| {
         let spec = entry.fields_v1.as_ref().and_then(|fields| fields.0.get("f:spec"));
-        let ours = entry.manager.as_deref() == Some(api::FIELD_MANAGER);
-        !ours && spec.is_some_and(|spec| SOURCES.iter().any(|field| spec.get(field).is_some()))
-    };
-    let entries = object.metadata.managed_fields.iter().flatten().filter(touches);
-    entries.max_by_key(|entry| entry.time.as_ref().map(|time| time.0)).and_then(|entry| entry.manager.clone())
+        spec.is_some_and(|spec| SOURCES.iter().any(|field| spec.get(field).is_some()))
+    })
 }
 
 /// The hydrator alone counts where it is set, then `sources` where there are any, then `source` (Argo CD, sources and types).

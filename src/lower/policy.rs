@@ -9,7 +9,7 @@ use super::git_write_back::{file_target, write_back};
 use super::{Dialect, Scope, credential_source, duration, rule, schedule};
 use crate::api::{
     ApplicationSelector, HelmTargetSpec, HelmValuesTargetSpec, ImageSpec, ImageUpdatePolicy, ImageUpdatePolicySpec,
-    PluginTargetSpec, RESUME, RuleSpec, SourceSelectorSpec, TargetSpec,
+    PluginTargetSpec, RESUME, RuleSpec, SourceSelectorSpec, TAKE_OVER, TargetSpec,
 };
 use crate::model::{
     ApplicationMatcher, CredentialSource, GitTarget, Glob, HelmTarget, Image, ImageReference, Keys, LabelSelector,
@@ -60,6 +60,7 @@ pub fn policy_allowing(object: &ImageUpdatePolicy, allowed: &[CredentialSource])
     let usable = problems.0.is_empty();
     let mut images = images(&object.spec, Scope::Policy { namespace: &id.namespace, allowed }, &mut problems);
     check_file_targets(&mut images, &write_back, &mut problems);
+    let annotation = |key| metadata.annotations.as_ref().and_then(|annotations| annotations.get(key));
     let policy = usable.then(|| Policy {
         id: id.clone(),
         generation,
@@ -73,7 +74,8 @@ pub fn policy_allowing(object: &ImageUpdatePolicy, allowed: &[CredentialSource])
         schedule: schedule.flatten(),
         refresh: application.is_some_and(|application| application.refresh),
         sync: application.is_some_and(|application| application.sync),
-        resume: metadata.annotations.as_ref().and_then(|annotations| annotations.get(RESUME)).cloned(),
+        resume: annotation(RESUME).cloned(),
+        take_over: annotation(TAKE_OVER).is_some_and(|value| value == "true"),
     });
     Lowered { id, generation, policy, problems: problems.0 }
 }

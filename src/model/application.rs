@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::{ApplicationId, Pointer, Progress};
 
 /// An Argo CD Application, as far as it matters for images.
@@ -35,6 +37,10 @@ pub struct Application {
     pub edited_by: Option<String>,
     /// The value of `fairlead.dev/resume`: a new one lifts what holds its images back.
     pub resume: Option<String>,
+    /// The newest write of its sources by argocd-image-updater that still stands.
+    pub updater_write: Option<UpdaterWrite>,
+    /// Whether `fairlead.dev/take-over` says that Fairlead may write it although another updater does.
+    pub take_over: bool,
     /// Where its manifests come from.
     pub sources: Sources,
     /// Images of live Pods, as Argo CD reports them; old and new side by side in a rollout. A hint, never the truth.
@@ -60,6 +66,15 @@ pub struct Destination {
     pub name: String,
     /// The namespace.
     pub namespace: String,
+}
+
+/// A write by another updater.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpdaterWrite {
+    /// The field manager.
+    pub manager: String,
+    /// When it wrote.
+    pub at: Timestamp,
 }
 
 /// Where the manifests of an Application come from.

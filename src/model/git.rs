@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
+
 use super::{ApplicationId, Edit, Operation, PolicyId, SecretRef};
 
 /// A branch of a repository, and whose credentials reach it.
@@ -39,6 +41,17 @@ pub struct GitTip {
     pub branch: String,
     /// The commit that it names.
     pub commit: CommitId,
+}
+
+/// What a commit says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GitCommit {
+    /// The name of its author.
+    pub author: String,
+    /// When its author made it.
+    pub at: Timestamp,
+    /// The first line of its message.
+    pub subject: String,
 }
 
 /// What stands at a path of a commit.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::{Digest, Rollout};
+use super::{Digest, Rollout, Shadow};
 
 /// What is remembered of a policy. A look that could not see everything forgets nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,6 +40,8 @@ pub struct Remembered {
     pub rollout: Option<Rollout>,
     /// The version that Fairlead committed to a branch that waits to be merged.
     pub proposed: Option<String>,
+    /// In a dry run: how the choices compare with what others write.
+    pub shadow: Option<Shadow>,
 }
 
 /// Which digests of an image are known.

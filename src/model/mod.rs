@@ -29,12 +29,14 @@ mod report;
 mod rollout;
 mod rule;
 mod schedule;
+mod shadow;
 mod sync_window;
 mod version;
 mod write_back;
 
 pub use application::{
-    Application, Destination, Helm, HelmParameter, Kustomize, Plugin, Source, SourceKind, Sources, Values, Variable,
+    Application, Destination, Helm, HelmParameter, Kustomize, Plugin, Source, SourceKind, Sources, UpdaterWrite,
+    Values, Variable,
 };
 pub use application_set::{ApplicationSet, IgnoredDifferences};
 pub use candidate::{Candidate, Details, Known, Listing};
@@ -43,8 +45,8 @@ pub use comparison::{ConstraintError, InvalidConstraint, Operator};
 pub use constraint::{Fit, PartialVersion, VersionRange};
 pub use decision::{Choice, Counts, Current, Decision, Outcome, Situation, Verdict};
 pub use git::{
-    CommitAuthor, CommitId, CommitPlan, CommitSigning, FileChange, GitAccess, GitBranch, GitEntry, GitPlan, GitTip,
-    GitWritten, SigningMethod,
+    CommitAuthor, CommitId, CommitPlan, CommitSigning, FileChange, GitAccess, GitBranch, GitCommit, GitEntry, GitPlan,
+    GitTip, GitWritten, SigningMethod,
 };
 pub use git_login::{ClientCertificate, Concealed, GitLogin, GitProxy, GitTls, HostKeys, LoginMethod};
 pub use image::{Digest, ImageReference, InvalidDigest, InvalidImage, InvalidTag, Repository, Tag};
@@ -73,6 +75,7 @@ pub use report::{ImageReport, Report, State};
 pub use rollout::{Health, Progress, Rollout, RolloutState, SyncOperation, SyncPhase};
 pub use rule::{Allow, Constraint, Ignore, Pin, Rule, Strategy};
 pub use schedule::{Closed, Schedule, Window};
+pub use shadow::{Comparison, Difference, Shadow};
 pub use sync_window::{Cron, SyncWindow};
 pub use version::LooseVersion;
 pub use write_back::{CommitSettings, GitTarget, GitWriteBack, PullRequestProvider, PullRequestSettings, WriteBack};

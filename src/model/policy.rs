@@ -37,6 +37,8 @@ pub struct Policy {
     pub sync: bool,
     /// The value of `fairlead.dev/resume`: a new one lifts what holds images back.
     pub resume: Option<String>,
+    /// Whether it may write Applications that another updater writes.
+    pub take_over: bool,
 }
 
 /// One image of a policy.

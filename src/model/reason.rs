@@ -61,6 +61,8 @@ reasons! {
     OutsideWindow = Waiting,
     /// The policy is suspended.
     Suspended = Waiting,
+    /// argocd-image-updater still writes the Application; `fairlead.dev/take-over: "true"` lets Fairlead write it.
+    AnotherUpdaterWrites = Waiting,
     /// The choice is lower than what the destination holds, and `allowDowngrade` is off.
     WouldGoBackwards = Waiting,
 

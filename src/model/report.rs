@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{ApplicationId, Counts, Mark, Memory, PolicyId, Problem, Reason, Rollout, Severity};
+use super::{ApplicationId, Comparison, Counts, Mark, Memory, PolicyId, Problem, Reason, Rollout, Severity, Shadow};
 
 /// What happened to every image of one policy at one look. Status, events and metrics are computed from it alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +67,10 @@ pub struct ImageReport {
     pub commit: Option<String>,
     /// The version that waits on a branch of its own.
     pub proposed: Option<String>,
+    /// In a dry run: how the choices compare with what others write.
+    pub shadow: Option<Shadow>,
+    /// What a change by somebody else since the last look says of the choice.
+    pub compared: Option<Comparison>,
 }
 
 /// How an image fares.

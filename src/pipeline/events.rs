@@ -48,8 +48,11 @@ fn is_new_hold(image: &ImageReport, previous: Option<&ImageUpdatePolicyStatus>) 
     let mut before =
         before.filter(|before| before.application == image.application.name && before.alias == image.image);
     let told = |reason: Reason| {
-        use Reason::{AwaitingMerge, RolledBackByHand, RolloutDegraded, RolloutStuck, WouldGoBackwards};
-        matches!(reason, AwaitingMerge | RolledBackByHand | WouldGoBackwards | RolloutDegraded | RolloutStuck)
+        use Reason::{
+            AnotherUpdaterWrites, AwaitingMerge, RolledBackByHand, RolloutDegraded, RolloutStuck, WouldGoBackwards,
+        };
+        let holds = matches!(reason, AwaitingMerge | RolledBackByHand | WouldGoBackwards);
+        holds || matches!(reason, RolloutDegraded | RolloutStuck | AnotherUpdaterWrites)
     };
     told(image.reason) && !before.any(|before| before.reason == image.reason.as_str() && before.chosen == image.chosen)
 }

@@ -4,11 +4,11 @@ use jiff::Timestamp;
 
 use super::choose::Offer;
 use super::git::snapshot::Snapshot;
-use super::{discover, reconcile};
+use super::{discover, guard, reconcile};
 use crate::lower::Lowered;
 use crate::model::{
-    ApplicationId, ApplicationMatcher, Glob, ImageReport, LabelSelector, Memory, Policy, PolicyId, Problem, Tag,
-    Verdict,
+    ApplicationId, ApplicationMatcher, Glob, ImageReport, LabelSelector, Memory, Policy, PolicyId, Problem, Reason,
+    Tag, Verdict,
 };
 use crate::ports::Ports;
 use crate::select;
@@ -57,7 +57,8 @@ pub async fn explain(
     }
     let name = Some(Glob::new(application.name.clone()));
     policy.applications = vec![ApplicationMatcher { name, labels: LabelSelector::default() }];
-    policy.dry_run = true;
+    let writes = !std::mem::replace(&mut policy.dry_run, true) && policy.write_back.git().is_none();
+    let left = found.filter(|_| writes).and_then(|found| guard::of_application(found, policy, ports.clock.now()));
     let fresh_since = ports.clock.now();
     let report = reconcile(ports, &lowered, memory, fresh_since).await;
     let policy = lowered.policy.as_ref()?;
@@ -82,7 +83,9 @@ pub async fn explain(
         let rule = format!("{} `{}`", rule.strategy, rule.constraint);
         images.push(ImageExplanation { report, rule, runs, verdict });
     }
-    Some(Explanation { policy: lowered.id.clone(), problems: report.problems, images })
+    let mut problems = report.problems;
+    problems.extend(left.map(|(message, _)| Problem::new(Reason::AnotherUpdaterWrites, message)));
+    Some(Explanation { policy: lowered.id.clone(), problems, images })
 }
 
 async fn verdict(

@@ -116,8 +116,8 @@ pub(super) fn after(before: &Memory, images: &[ImageReport], exists: impl Fn(&st
         let Some(mark) = image.marks.first() else { continue };
         let (written, held_back) = (image.written.clone(), image.held_back.clone());
         let rollout = image.rollout.filter(|rollout| rollout.state != RolloutState::Healthy);
-        let (resumed, proposed) = (image.resumed.clone(), image.proposed.clone());
-        let remembered = Remembered { written, held_back, resumed, rollout, proposed };
+        let (resumed, proposed, shadow) = (image.resumed.clone(), image.proposed.clone(), image.shadow.clone());
+        let remembered = Remembered { written, held_back, resumed, rollout, proposed, shadow };
         if remembered != Remembered::default() {
             memory.places.insert(mark.clone(), remembered);
         }

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
+use super::shadow;
 use crate::api::{
     DecisionRecord, HeldBack, ImageState, ImageStatus, ImageUpdatePolicyStatus, RememberedPlace, RememberedRollout,
-    RolloutStatus, RolloutWord, SeenDigest, StatusSummary, WatchedImage,
+    RolloutStatus, RolloutWord, SeenDigest, ShadowDifference, ShadowStatus, StatusSummary, WatchedImage,
 };
 use crate::model::{
-    Counts, ImageReport, Mark, Memory, Reason, Remembered, Report, Rollout, RolloutState, Severity, State, Watch,
+    Counts, Difference, ImageReport, Mark, Memory, Reason, Remembered, Report, Rollout, RolloutState, Severity, Shadow,
+    State, Watch,
 };
 
 const MAXIMUM_ENTRIES: usize = 200;
@@ -111,8 +113,8 @@ pub fn remembered(status: &ImageUpdatePolicyStatus) -> Memory {
         let mark = Mark { application: place.application.clone(), place: place.mark.clone() };
         let held_back = place.held_back.as_ref().map(|held| (held.version.clone(), held.since.0));
         let (written, resumed) = (place.written.clone(), place.resumed.clone());
-        let proposed = place.proposed.clone();
-        (mark, Remembered { written, held_back, resumed, rollout: None, proposed })
+        let (proposed, shadow) = (place.proposed.clone(), place.shadow.as_ref().map(shadow_of));
+        (mark, Remembered { written, held_back, resumed, rollout: None, proposed, shadow })
     };
     let watch = |watch: &WatchedImage| {
         let old = watch.old.as_bytes().chunks(SHORT_DIGEST).map(|short| String::from_utf8_lossy(short).into_owned());
@@ -140,6 +142,7 @@ fn remembered_places(memory: &Memory) -> Vec<RememberedPlace> {
         written: remembered.written.clone(),
         resumed: remembered.resumed.clone(),
         proposed: remembered.proposed.clone(),
+        shadow: remembered.shadow.as_ref().map(shadow_status),
         held_back: remembered
             .held_back
             .as_ref()
@@ -187,6 +190,36 @@ fn open_rollout(rollout: &RolloutStatus) -> Rollout {
             RolloutWord::Unknown => RolloutState::Unknown,
         },
         since: rollout.since.0,
+    }
+}
+
+fn shadow_status(shadow: &Shadow) -> ShadowStatus {
+    ShadowStatus {
+        held: shadow.held.clone(),
+        would: shadow.would.clone(),
+        agreements: shadow.agreements,
+        differences: shadow.differences,
+        last_difference: shadow.last_difference.as_ref().map(|difference| ShadowDifference {
+            at: Time(difference.at),
+            ours: difference.ours.clone(),
+            theirs: difference.theirs.clone(),
+            reason: shortened(&difference.reason),
+        }),
+    }
+}
+
+fn shadow_of(status: &ShadowStatus) -> Shadow {
+    Shadow {
+        held: status.held.clone(),
+        would: status.would.clone(),
+        agreements: status.agreements,
+        differences: status.differences,
+        last_difference: status.last_difference.as_ref().map(|difference| Difference {
+            at: difference.at.0,
+            ours: difference.ours.clone(),
+            theirs: difference.theirs.clone(),
+            reason: difference.reason.clone(),
+        }),
     }
 }
 
@@ -261,6 +294,7 @@ fn summary(report: &Report, not_listed: usize) -> StatusSummary {
         pending: of(&[State::Pending]),
         failed: of(&[State::Failed]),
         not_listed: number(not_listed),
+        shadow: shadow::summary(&report.images),
     }
 }
 
@@ -310,6 +344,7 @@ fn entry(image: &ImageReport, before: Option<&ImageStatus>) -> ImageStatus {
             .as_ref()
             .map(|(version, since)| HeldBack { version: version.clone(), since: Time(*since) }),
         rollout: rollout_of(image, before),
+        shadow: image.shadow.as_ref().map(shadow_status),
     }
 }
 

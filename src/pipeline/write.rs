@@ -48,7 +48,7 @@ pub struct Desk<'a> {
 /// One image of one Application between decision and write.
 pub(super) struct Draft<'a> {
     pub(super) image: &'a Image,
-    used: Option<Use>,
+    pub(super) used: Option<Use>,
     pub(super) choice: Option<Choice>,
     /// Whether a person seems to have taken a version back since the last look.
     pub(super) newly_held: bool,
@@ -148,7 +148,11 @@ impl<'a> Desk<'a> {
                     let remembered = memory::arrived(remembered, used.held.version.as_ref());
                     let draft = draft.using(used, marks, &remembered).following(application, self.now);
                     let draft = self.draft(draft, offer.as_ref(), used, &remembered).await;
-                    draft.naming(application).troubled(application, self.now)
+                    let draft = draft.compared(self.policy, remembered.shadow.as_ref(), self.now);
+                    draft
+                        .guarded(application, self.policy, self.now)
+                        .naming(application)
+                        .troubled(application, self.now)
                 }
             };
             drafts.push(draft);
@@ -277,6 +281,8 @@ impl<'a> Draft<'a> {
             rollout: None,
             commit: None,
             proposed: None,
+            shadow: None,
+            compared: None,
         };
         Self { image, used: None, choice: None, newly_held: false, pushed_at: None, report }
     }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use crate::model::{GitBranch, GitEntry, GitPlan, GitTip, GitWritten, Reason};
+use crate::model::{GitBranch, GitCommit, GitEntry, GitPlan, GitTip, GitWritten, Reason};
 
 /// Branches of remote repositories: reading at the tip, and writing.
 #[async_trait]
@@ -14,6 +14,9 @@ pub trait Git: Send + Sync {
     /// What stands at `paths` of the commit `tip`, in the order of `paths`. Links are not followed: a path that leads through one is
     /// [`GitEntry::Other`].
     async fn read(&self, branch: &GitBranch, tip: &GitTip, paths: &[String]) -> Result<Vec<GitEntry>, GitError>;
+
+    /// What the commit `tip` says of itself.
+    async fn commit(&self, branch: &GitBranch, tip: &GitTip) -> Result<GitCommit, GitError>;
 
     /// Writes a plan: all of it or nothing, on whatever the branch's tip is by then.
     ///

@@ -10,7 +10,7 @@ use prometheus::{
 };
 
 use super::vitals::Vitals;
-use crate::model::{PolicyId, Reason, Report, Severity, State};
+use crate::model::{Comparison, PolicyId, Reason, Report, Severity, State};
 use crate::pipeline::ready;
 
 const STATES: [(State, &str); 4] = [
@@ -40,6 +40,7 @@ pub struct Metrics {
     git: GitFamilies,
     registries_readable: IntGauge,
     vitals: Vitals,
+    shadow: IntCounterVec,
 }
 
 impl Metrics {
@@ -69,12 +70,7 @@ impl Metrics {
                 &["namespace", "policy", "state"],
             )?,
             updates: counter(&registry, "fairlead_updates_total", "Versions written.", policy)?,
-            failures: counter(
-                &registry,
-                "fairlead_failures_total",
-                "Images that failed at a look, by reason.",
-                reason,
-            )?,
+            failures: failures(&registry)?,
             reconciles: IntCounter::new("fairlead_reconciles_total", "Looks at policies.")?,
             reconcile_duration: Histogram::with_opts(
                 HistogramOpts::new("fairlead_reconcile_duration_seconds", "Time that a look at a policy takes.")
@@ -99,6 +95,7 @@ impl Metrics {
             git: GitFamilies::new(&registry)?,
             registries_readable: registries_readable(&registry)?,
             vitals: Vitals::new(&registry)?,
+            shadow: shadow(&registry)?,
             registry,
         };
         register(&metrics.registry, &metrics.reconciles)?;
@@ -133,6 +130,13 @@ impl Metrics {
             self.failures.with_label_values(&[namespace, name, image.reason.as_str()]).inc();
         }
         drop(policies);
+        for compared in report.images.iter().filter_map(|image| image.compared) {
+            let result = match compared {
+                Comparison::Agrees => "agree",
+                Comparison::Differs => "differ",
+            };
+            self.shadow.with_label_values(&[result]).inc();
+        }
         self.observe_lags(report);
     }
 
@@ -237,6 +241,16 @@ impl Metrics {
 fn webhook_requests(registry: &Registry) -> Result<IntCounterVec, prometheus::Error> {
     let help = "Requests of webhooks, by source and what became of them.";
     counter(registry, "fairlead_webhook_requests_total", help, &["source", "outcome"])
+}
+
+fn failures(registry: &Registry) -> Result<IntCounterVec, prometheus::Error> {
+    let help = "Images that failed at a look, by reason.";
+    counter(registry, "fairlead_failures_total", help, &["namespace", "policy", "reason"])
+}
+
+fn shadow(registry: &Registry) -> Result<IntCounterVec, prometheus::Error> {
+    let help = "Versions that others wrote where a policy is a dry run: as it chose (agree), or not (differ).";
+    counter(registry, "fairlead_shadow_comparisons_total", help, &["result"])
 }
 
 fn registry_quota(registry: &Registry) -> Result<IntGaugeVec, prometheus::Error> {

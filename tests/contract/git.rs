@@ -72,6 +72,8 @@ async fn reading(git: &dyn Git, remote: &dyn Remote, now: fn() -> Timestamp) {
 
     remote.push("main", "README.md", "read me again\n").await;
     let fresh = git.tip(&main, now()).await.expect("a tip");
+    let told = git.commit(&main, &fresh).await.expect("a commit");
+    assert!(remote.message("main").await.starts_with(&told.subject) && !told.author.contains('<'), "{told:?}");
     assert_ne!(fresh.commit, tip.commit, "a tip is no older than asked for");
     let entries = git.read(&main, &tip, &["README.md".to_owned()]).await.expect("entries");
     assert_eq!(entries, [file("read me\n")], "what was read is the commit that was named");

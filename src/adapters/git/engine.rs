@@ -22,7 +22,7 @@ use super::sign::Signer;
 use super::tips::{TipKey, Tips};
 use super::tree::hex;
 use crate::adapters::fence::Pass;
-use crate::model::{CommitId, GitBranch, GitEntry, GitLogin, GitPlan, GitProxy, GitTip, GitWritten, Reason};
+use crate::model::{CommitId, GitBranch, GitCommit, GitEntry, GitLogin, GitPlan, GitProxy, GitTip, GitWritten, Reason};
 use crate::ports::{Clock, Git as GitPort, GitError, GitLogins, Secrets};
 
 /// Limits and places of the engine.
@@ -146,6 +146,10 @@ impl GitPort for GitEngine {
 
     async fn read(&self, branch: &GitBranch, tip: &GitTip, paths: &[String]) -> Result<Vec<GitEntry>, GitError> {
         self.reads.read(branch, tip, paths).await
+    }
+
+    async fn commit(&self, branch: &GitBranch, tip: &GitTip) -> Result<GitCommit, GitError> {
+        self.inner.commit(branch, tip).await
     }
 
     async fn write(&self, plan: GitPlan) -> Result<GitWritten, GitError> {

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use super::engine::{Inner, Open};
-use super::tree::{Standing, standing};
-use crate::model::{GitBranch, GitEntry, GitTip, Reason};
+use super::tree::{Standing, commit_text, header, standing, unreadable};
+use crate::model::{GitBranch, GitCommit, GitEntry, GitTip, Reason};
 use crate::ports::GitError;
 
 /// How long others are waited for.
@@ -79,6 +80,18 @@ impl Inner {
         self.standing(&open, branch, tip, paths).await
     }
 
+    /// What the commit `tip` says of itself.
+    pub async fn commit(&self, branch: &GitBranch, tip: &GitTip) -> Result<GitCommit, GitError> {
+        let Open { session, mirror, .. } = self.open(branch).await?;
+        let shown = branch.to_string();
+        let _change = mirror.change.lock().await;
+        mirror.prepare(&self.git, &tip.commit, self.settings.maximum_copy).await?;
+        mirror.ensure(&self.git, &session, &tip.branch, &tip.commit, &shown).await?;
+        let text = commit_text(&mirror, &self.git, &session, &tip.commit, &shown).await?;
+        self.tidy(&mirror);
+        commit_of(&text).ok_or_else(|| unreadable(tip.commit.as_str(), &shown))
+    }
+
     /// What stands at `paths` of `tip`. A copy that is broken is made anew, once.
     pub async fn standing(
         &self,
@@ -112,5 +125,28 @@ impl Inner {
         let found = standing(mirror, &self.git, session, &tip.commit, paths, &shown).await?;
         self.tidy(mirror);
         Ok(found)
+    }
+}
+
+/// What a commit's text says: `author Name <mail> seconds zone` among its headers, then an empty line and the message.
+fn commit_of(text: &str) -> Option<GitCommit> {
+    let (author, rest) = header(text, "author")?.split_once(" <")?;
+    let seconds = rest.rsplit_once("> ")?.1.split(' ').next()?.parse().ok()?;
+    let message = text.split_once("\n\n").map_or("", |(_, message)| message);
+    let subject = message.lines().next().unwrap_or_default().to_owned();
+    Some(GitCommit { author: author.to_owned(), at: Timestamp::from_second(seconds).ok()?, subject })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_tells_who_made_it_and_when() {
+        let text = "tree 1\nparent 2\nauthor A <b> Person <a@b.c> 1700000000 +0100\ncommitter x <y> 1 +0000\n\nThe subject\n\nbody\n";
+        let found = commit_of(text).expect("a commit");
+        let at = Timestamp::from_second(1_700_000_000).expect("a time");
+        assert_eq!(found, GitCommit { author: "A".to_owned(), at, subject: "The subject".to_owned() });
+        assert_eq!(commit_of("tree 1\n\nauthor Person <a@b.c> 1 +0000\n"), None);
     }
 }

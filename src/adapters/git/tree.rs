@@ -103,7 +103,8 @@ async fn root(
     header(&text, "tree").map(str::to_owned).ok_or_else(|| unreadable(commit.as_str(), shown))
 }
 
-fn unreadable(id: &str, shown: &str) -> GitError {
+/// An object that is no such object.
+pub(super) fn unreadable(id: &str, shown: &str) -> GitError {
     GitError::new(Reason::GitFailed, format!("the object {id} of `{shown}` cannot be read"))
 }
 

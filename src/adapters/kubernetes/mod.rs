@@ -21,7 +21,7 @@ pub use events::publish_events;
 pub use index::{ApplicationIndex, Change};
 pub use lease::{Claim, LeaseClient, LeaseError, LeaseRecord, identity};
 pub use patch::json_patch;
-pub use policies::{PolicyIndex, PolicyObject, id_of, list_policies, list_policy_objects};
+pub use policies::{PolicyIndex, PolicyObject, PolicySettings, id_of, list_policies, list_policy_objects};
 pub use secrets::{KubernetesConfigMaps, KubernetesSecrets};
 pub use status::publish_status;
 pub use touch::touch_policy;

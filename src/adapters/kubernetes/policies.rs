@@ -12,7 +12,7 @@ use kube::{Client, Resource, ResourceExt};
 
 use super::words;
 
-use crate::api::{ImageUpdatePolicy, RESUME};
+use crate::api::{ImageUpdatePolicy, RESUME, TAKE_OVER};
 use crate::lower::{self, Lowered};
 use crate::model::{CredentialSource, Policy, PolicyId, Problem, Reason};
 use crate::ports::Policies;
@@ -20,19 +20,29 @@ use crate::ports::Policies;
 /// A policy as the API server sends it: one that cannot be read does not take the others with it.
 pub type PolicyObject = DeserializeGuard<ImageUpdatePolicy>;
 
+/// What the administrator says of all policies.
+#[derive(Debug, Clone, Default)]
+pub struct PolicySettings {
+    /// Sources of credentials that are the administrator's, and that policies may use.
+    pub allowed: Vec<CredentialSource>,
+    /// Whether every policy is a dry run.
+    pub shadow: bool,
+    /// Whether Applications are written that another updater writes.
+    pub take_over: bool,
+}
+
 /// The policies of the watched namespaces.
 #[derive(Default)]
 pub struct PolicyIndex {
     stores: Mutex<Vec<Store<PolicyObject>>>,
-    /// Sources of credentials that are the administrator's, and that policies may use.
-    allowed: Vec<CredentialSource>,
+    settings: PolicySettings,
     lowered: Mutex<HashMap<PolicyId, (String, Arc<Lowered>)>>,
 }
 
 impl PolicyIndex {
-    /// An index of policies that may use these sources of credentials beside their own.
-    pub fn allowing(allowed: Vec<CredentialSource>) -> Self {
-        Self { allowed, ..Self::default() }
+    /// An index of policies that mean what `settings` let them.
+    pub fn new(settings: PolicySettings) -> Self {
+        Self { settings, ..Self::default() }
     }
 
     /// Adds what one watch sees.
@@ -50,13 +60,14 @@ impl PolicyIndex {
     pub fn lowered(&self, object: &PolicyObject) -> Arc<Lowered> {
         let id = id_of(object);
         // An annotation leaves the generation as it is.
-        let resume = object.annotations().get(RESUME).map_or("", String::as_str);
-        let version = format!("{}/{}/{resume}", object.uid().unwrap_or_default(), object.meta_generation());
+        let metadata = object.meta();
+        let read = [RESUME, TAKE_OVER].map(|key| object.annotations().get(key));
+        let version = format!("{:?}/{}/{read:?}", metadata.uid, object.meta_generation());
         let mut lowered = self.lowered.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, known)) = lowered.get(&id).filter(|(known, _)| *known == version) {
             return known.clone();
         }
-        let new = Arc::new(lower_object(object, &id, &self.allowed));
+        let new = Arc::new(lower_object(object, &id, &self.settings));
         // What cannot be read may be readable again with the same specification: the status may have been at fault.
         if object.0.is_ok() {
             lowered.insert(id, (version, new.clone()));
@@ -118,9 +129,16 @@ pub fn id_of(object: &PolicyObject) -> PolicyId {
     PolicyId::new(object.namespace().unwrap_or_default(), object.name_any())
 }
 
-fn lower_object(object: &PolicyObject, id: &PolicyId, allowed: &[CredentialSource]) -> Lowered {
+fn lower_object(object: &PolicyObject, id: &PolicyId, settings: &PolicySettings) -> Lowered {
     match &object.0 {
-        Ok(policy) => lower::policy_allowing(policy, allowed),
+        Ok(policy) => {
+            let mut lowered = lower::policy_allowing(policy, &settings.allowed);
+            if let Some(policy) = &mut lowered.policy {
+                policy.dry_run |= settings.shadow;
+                policy.take_over |= settings.take_over;
+            }
+            lowered
+        }
         Err(invalid) => {
             let problem =
                 Problem::new(Reason::UnreadableObject, format!("the policy cannot be read: {}", invalid.error));

@@ -66,6 +66,9 @@ fn whole(status: &ImageUpdatePolicyStatus, keep: &[&str]) -> Result<Value, Strin
         for optional in OPTIONAL {
             fields.entry(optional).or_insert(Value::Null);
         }
+        if let Some(summary) = fields.get_mut("summary").and_then(Value::as_object_mut) {
+            summary.entry("shadow").or_insert(Value::Null);
+        }
         for kept in keep {
             fields.remove(*kept);
         }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
-use crate::model::{CommitId, GitBranch, GitEntry, GitPlan, GitTip, GitWritten, Reason};
+use crate::model::{CommitId, GitBranch, GitCommit, GitEntry, GitPlan, GitTip, GitWritten, Reason};
 use crate::pipeline::git::{ChangeError, changed, combined};
 use crate::ports::{Git, GitError};
 
@@ -30,6 +30,8 @@ pub struct MemoryCommit {
     pub message: String,
     /// Its author, `Name <mail>`.
     pub author: String,
+    /// When its author made it, where somebody said so; else the beginning of time.
+    pub at: Timestamp,
     /// Every file, by path.
     pub files: BTreeMap<String, GitEntry>,
 }
@@ -58,6 +60,15 @@ impl MemoryGit {
     /// Commits a file to a branch, as somebody else; the repository and the branch are made where they are missing.
     pub fn push(&self, repository: &str, branch: &str, path: &str, text: &str) -> CommitId {
         self.put(repository, branch, path, GitEntry::File(text.to_owned()))
+    }
+
+    /// Says of the newest commit of a branch that `author` made it at `at`.
+    pub fn made_by(&self, repository: &str, branch: &str, author: &str, at: Timestamp) {
+        let mut state = self.state();
+        let commits = state.branches.get_mut(&(repository.to_owned(), branch.to_owned()));
+        if let Some(commit) = commits.and_then(|commits| commits.last_mut()) {
+            (commit.author, commit.at) = (format!("{author} <{author}@example.com>"), at);
+        }
     }
 
     /// Commits something else than text at a path: a link, a submodule.
@@ -138,7 +149,7 @@ impl State {
         let hash = Sha256::digest(format!("{repository}\n{branch}\n{parent}\n{message}\n{files:?}"));
         let hex = hash.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
         let id = CommitId::new(hex).expect("64 hexadecimal digits are a commit");
-        commits.push(MemoryCommit { id: id.clone(), message, author, files });
+        commits.push(MemoryCommit { id: id.clone(), message, author, at: Timestamp::UNIX_EPOCH, files });
         id
     }
 
@@ -156,6 +167,13 @@ impl State {
             GitError::new(Reason::GitBranchNotFound, format!("cannot read `{branch}`: there is no branch `{name}`"))
         })?;
         Ok((GitTip { branch: name.to_owned(), commit: commit.id.clone() }, commit))
+    }
+
+    fn commit_at(&self, branch: &GitBranch, tip: &GitTip) -> Result<&MemoryCommit, GitError> {
+        let commits = self.branches.iter().filter(|((repository, _), _)| *repository == branch.repository);
+        let found = commits.flat_map(|(_, commits)| commits).find(|commit| commit.id == tip.commit);
+        let gone = || GitError::new(Reason::GitFailed, format!("cannot read `{branch}`: there is no `{}`", tip.commit));
+        found.ok_or_else(gone)
     }
 
     fn entry(files: &BTreeMap<String, GitEntry>, path: &str) -> GitEntry {
@@ -234,11 +252,16 @@ impl Git for MemoryGit {
 
     async fn read(&self, branch: &GitBranch, tip: &GitTip, paths: &[String]) -> Result<Vec<GitEntry>, GitError> {
         let state = self.state();
-        let commits = state.branches.iter().filter(|((repository, _), _)| *repository == branch.repository);
-        let found = commits.flat_map(|(_, commits)| commits).find(|commit| commit.id == tip.commit);
-        let gone = || GitError::new(Reason::GitFailed, format!("cannot read `{branch}`: there is no `{}`", tip.commit));
-        let files = &found.ok_or_else(gone)?.files;
+        let files = &state.commit_at(branch, tip)?.files;
         Ok(paths.iter().map(|path| State::entry(files, path)).collect())
+    }
+
+    async fn commit(&self, branch: &GitBranch, tip: &GitTip) -> Result<GitCommit, GitError> {
+        let state = self.state();
+        let commit = state.commit_at(branch, tip)?;
+        let author = commit.author.split(" <").next().unwrap_or_default().to_owned();
+        let subject = commit.message.lines().next().unwrap_or_default().to_owned();
+        Ok(GitCommit { author, at: commit.at, subject })
     }
 
     async fn write(&self, plan: GitPlan) -> Result<GitWritten, GitError> {

@@ -60,6 +60,11 @@ impl Snapshot {
         Self { branches: join_all(read).await.into_iter().collect() }
     }
 
+    /// The commit that was read of a branch.
+    pub fn tip(&self, branch: &GitBranch) -> Option<&GitTip> {
+        self.branches.get(branch)?.as_ref().ok().map(|tree| &tree.tip)
+    }
+
     /// The file at `path`.
     ///
     /// # Errors

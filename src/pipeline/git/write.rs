@@ -9,6 +9,7 @@ use super::sheet::Sheet;
 use super::snapshot::Snapshot;
 use crate::model::{Application, GitBranch, GitEntry, GitWriteBack, GitWritten, ImageReport, Problem, Reason};
 use crate::pipeline::discover::{self, Finding};
+use crate::pipeline::guard;
 use crate::pipeline::rollout;
 use crate::pipeline::write::{Desk, Draft, MAXIMUM_ATTEMPTS, finish, unsure};
 use crate::ports::{ApplicationsError, Git, GitError, WriteError};
@@ -25,6 +26,7 @@ impl<'a> Desk<'a> {
         for _ in 0..MAXIMUM_ATTEMPTS {
             let mut drafts = self.decide(&finding).await;
             let Some(port) = self.ports.git else { return finish(drafts) };
+            self.leave_to_another(port, &finding.application, &mut drafts).await;
             // What looks taken back is looked at twice: some servers are behind themselves for a moment.
             if !checked && drafts.iter().any(|draft| draft.newly_held) {
                 checked = true;
@@ -59,6 +61,21 @@ impl<'a> Desk<'a> {
             draft.fail(Reason::WriteConflict, message.to_owned());
         }
         merged(finish(drafts), &written)
+    }
+
+    /// Leaves branches alone whose newest commit another updater made not long ago. Asked only of branches that are to be written.
+    async fn leave_to_another(&self, port: &dyn Git, application: &Application, drafts: &mut [Draft<'a>]) {
+        if self.policy.dry_run || guard::may_take_over(application, self.policy) {
+            return;
+        }
+        for draft in drafts.iter_mut().filter(|draft| draft.choice.is_some()) {
+            let Some(branch) = draft.file().map(|file| file.branch.clone()) else { continue };
+            let Some(tip) = self.snapshot.tip(&branch) else { continue };
+            match port.commit(&branch, tip).await {
+                Ok(commit) => draft.left(guard::of_branch(commit, &branch, self.now)),
+                Err(error) => draft.fail(error.reason, error.message),
+            }
+        }
     }
 
     /// Writes one plan; whether it has to be decided anew.
