@@ -19,7 +19,7 @@ fn rules_stand_in_files_of_their_own_and_none_is_a_wildcard() {
     assert!(!template.contains("verbs:"), "rules belong into charts/fairlead/files/rules*.yaml");
     let rules: Vec<String> =
         files("charts/fairlead/files").into_keys().filter(|name| name.starts_with("rules")).collect();
-    assert_eq!(rules.len(), 4);
+    assert_eq!(rules.len(), 6);
     for name in rules {
         assert!(template.contains(&format!(r#".Files.Get "files/{name}""#)), "{name}");
         let text = read(&format!("charts/fairlead/files/{name}"));

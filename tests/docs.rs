@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use fairlead::api::ImageUpdatePolicy;
+use fairlead::api::{Application, ImageUpdatePolicy};
 use fairlead::lower;
 use walkdir::WalkDir;
 
@@ -50,6 +50,26 @@ fn every_policy_in_the_documentation_is_understood() {
         }
     }
     assert!(seen >= 2, "the pages show {seen} policies");
+}
+
+#[test]
+fn every_annotated_application_in_the_documentation_is_understood() {
+    let mut seen = 0;
+    for page in pages() {
+        let text = fs::read_to_string(&page).expect("a page");
+        for (line, block) in blocks(&text, "yaml") {
+            for document in block.split("---\n").filter(|document| document.contains("/image-list: ")) {
+                let place = format!("{}:{line}", page.display());
+                let object: Application =
+                    serde_saphyr::from_str(document).unwrap_or_else(|error| panic!("{place}: {error}"));
+                let id = lower::application(&object).id;
+                let found = lower::annotations::translate(&id, &object.metadata.annotations.expect("annotations"));
+                assert_eq!((found.spec.is_some(), found.problems), (true, Vec::new()), "{place}");
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen >= 3, "the pages show {seen} Applications");
 }
 
 #[test]

@@ -237,6 +237,16 @@ impl Drop for Fairlead {
     }
 }
 
+/// What a command of the binary prints, with a kubeconfig. It must end well.
+pub fn command_line(kubeconfig: &Path, arguments: &[&str]) -> String {
+    let mut command = Command::new(binary());
+    command.args(arguments).env("KUBECONFIG", kubeconfig).env("NO_COLOR", "1").env_remove("KUBERNETES_SERVICE_HOST");
+    let output = command.output().expect("the binary starts");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "`fairlead {arguments:?}`: {}", text(&output.stderr));
+    text(&output.stdout)
+}
+
 /// The binary under test.
 fn binary() -> PathBuf {
     let path = env::var_os("FAIRLEAD_BIN")

@@ -43,7 +43,7 @@ pub use assemble::Assembly;
 pub use audit::AuditEntry;
 pub use deployed::Deployed;
 pub use eventually::{Deadline, eventually};
-pub use fairlead::{Configured, Fairlead};
+pub use fairlead::{Configured, Fairlead, command_line};
 pub use guarded::Guarded;
 pub use helm::Helm;
 pub use images::Image;

@@ -417,8 +417,9 @@ pub fn parameter_of(application: &Value, parameter: &str) -> Option<String> {
 /// The rules of the chart, as they stand in its one file.
 pub fn chart_rules() -> Vec<PolicyRule> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/fairlead/files");
-    let rules = ["rules.yaml", "rules-webhook.yaml", "rules-leases.yaml"].map(|file| {
-        let path = folder.join(file);
+    let files = ["rules", "rules-webhook", "rules-annotations", "rules-imageupdaters", "rules-git", "rules-leases"];
+    let rules = files.map(|file| {
+        let path = folder.join(format!("{file}.yaml"));
         let text = std::fs::read_to_string(&path).unwrap_or_else(|cause| panic!("`{}`: {cause}", path.display()));
         let rules: Vec<PolicyRule> =
             serde_saphyr::from_str(&text).unwrap_or_else(|cause| panic!("`{}`: {cause}", path.display()));

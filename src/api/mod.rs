@@ -45,6 +45,14 @@ pub const GROUP: &str = "fairlead.dev";
 pub const RESUME: &str = "fairlead.dev/resume";
 /// The annotation, of a policy or an Application, that lets Fairlead write where another updater writes.
 pub const TAKE_OVER: &str = "fairlead.dev/take-over";
+/// The label of policies that are made from annotations or an `ImageUpdater`.
+pub const GENERATED_FROM: &str = "fairlead.dev/generated-from";
+/// The annotation that makes a generated policy one that is written by hand.
+pub const DETACH: &str = "fairlead.dev/detach";
+/// The annotation of a generated policy that tells what it was made of.
+pub const TRANSLATED: &str = "fairlead.dev/translated";
+/// The annotation of a generated policy with what could not be translated.
+pub const TRANSLATION_PROBLEMS: &str = "fairlead.dev/translation-problems";
 /// The name under which we write: field manager, event source.
 pub const FIELD_MANAGER: &str = "fairlead";
 /// The annotation of an Application by which Argo CD is asked to look at it now; it takes it off again.

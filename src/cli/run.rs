@@ -113,7 +113,8 @@ async fn try_run(args: Args) -> Result<(), String> {
         shadow: args.migration.shadow,
         take_over: args.migration.take_over,
     };
-    let controllers = Controllers::new(clients.clone(), scope, registry, metrics.clone(), settings);
+    let generated = args.migration.generated();
+    let controllers = Controllers::new(clients.clone(), scope, registry, metrics.clone(), settings, generated);
     write_to_git(&args, &clients, &controllers, &metrics).await;
     let stop = CancellationToken::new();
     let webhooks = webhooks(&args, controllers.pushes(asked), &metrics, stop.clone()).await?;

@@ -53,7 +53,7 @@ pub(super) struct Looks {
 #[derive(Clone, Default)]
 struct Known {
     uid: String,
-    /// Of specification, labels and annotations: another one means that a person touched the policy.
+    /// Of uid, specification, labels and annotations: another one means that a person touched the policy.
     fingerprint: u64,
     /// The annotation that asks for a look.
     requested: Option<String>,
@@ -264,10 +264,11 @@ fn asked_to_wait(report: &Report, left: impl Fn(Timestamp) -> Option<Duration>) 
     failing.map(|image| image.until.and_then(&left).unwrap_or_default()).min().unwrap_or_default()
 }
 
-fn fingerprint(object: &PolicyObject) -> u64 {
+/// A number that changes with what a person says of a policy, and not with its status.
+pub(super) fn fingerprint(object: &PolicyObject) -> u64 {
     let metadata = object.meta();
     let mut hasher = DefaultHasher::new();
-    (metadata.generation, &metadata.labels).hash(&mut hasher);
+    (&metadata.uid, metadata.generation, &metadata.labels).hash(&mut hasher);
     let annotations = metadata.annotations.iter().flatten().filter(|(key, _)| *key != RECONCILE_AT);
     annotations.for_each(|annotation| annotation.hash(&mut hasher));
     hasher.finish()

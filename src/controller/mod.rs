@@ -9,6 +9,7 @@
 //! One policy is looked at once at a time, by one replica of all that share a lease. A stop finishes the looks in hand, and
 //! gives up the lead then.
 
+mod annotations;
 mod health;
 mod leader;
 mod look;
@@ -39,6 +40,8 @@ use crate::adapters::kubernetes::{
 use crate::adapters::webhooks::PushReceiver;
 use crate::ports::Registry;
 use crate::telemetry::{Health, Metrics};
+use annotations::Generator;
+pub use annotations::GeneratorSettings;
 use health::ControllerHealth;
 pub use leader::Election;
 use leader::{Candidate, TakeOver};
@@ -78,6 +81,7 @@ pub struct Controllers {
     policies: Arc<PolicyIndex>,
     applications: Arc<ApplicationIndex>,
     changes: mpsc::UnboundedReceiver<Change>,
+    generator: Generator,
 }
 
 /// Takes the work over from another replica.
@@ -90,13 +94,15 @@ struct Successor<'a> {
 }
 
 impl Controllers {
-    /// A controller over a scope, with its watches of Applications started. Policies mean what `settings` let them.
+    /// A controller over a scope, with its watches of Applications started. Policies mean what `settings` let them, and are made of
+    /// what `generated` says.
     pub fn new(
         clients: Clients,
         scope: Scope,
         registry: Arc<dyn Registry>,
         metrics: Arc<Metrics>,
         settings: PolicySettings,
+        generated: GeneratorSettings,
     ) -> Self {
         let Scope { namespaces, policies: selector, election } = scope;
         let namespaces: Vec<Option<String>> =
@@ -112,10 +118,19 @@ impl Controllers {
             applications.clone(),
             policies.clone(),
             registry,
+            metrics.clone(),
+            fence.clone(),
+        ));
+        let generator = Generator {
+            client: clients.calls.clone(),
+            applications: applications.clone(),
+            policies: policies.clone(),
             metrics,
             fence,
-        ));
-        Self { clients, namespaces, selector, candidate, looks, policies, applications, changes }
+            settings: generated,
+            scopes: namespaces.len(),
+        };
+        Self { clients, namespaces, selector, candidate, looks, policies, applications, changes, generator }
     }
 
     /// Lets policies write to Git.
@@ -147,7 +162,10 @@ impl Controllers {
     pub async fn run(mut self, stop: CancellationToken) {
         let wakers: Vec<_> = self.namespaces.iter().map(|_| mpsc::unbounded_channel()).collect();
         let (senders, receivers): (Vec<_>, Vec<_>) = wakers.into_iter().unzip();
-        tokio::spawn(wake::forward(self.changes, self.policies.clone(), self.namespaces.clone(), senders.clone()));
+        let (changed, namespaces) = mpsc::unbounded_channel();
+        let (policies, scopes) = (self.policies.clone(), self.namespaces.clone());
+        tokio::spawn(wake::forward(self.changes, policies, scopes, senders.clone(), changed));
+        let generating = self.generator.run(namespaces, self.selector.as_deref());
         let runs = self.namespaces.iter().zip(receivers).map(|(namespace, woken)| {
             let policies = scoped::<PolicyObject>(&self.clients, namespace.as_ref());
             let secrets = scoped::<PartialObjectMeta<Secret>>(&self.clients, namespace.as_ref());
@@ -193,6 +211,7 @@ impl Controllers {
             () = leading => {}
             () = self.looks.beat() => {}
             () = give_up(&stop) => {}
+            () = generating => {}
         }
         if let Some(candidate) = self.candidate {
             candidate.release().await;

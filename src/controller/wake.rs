@@ -12,14 +12,19 @@ use tokio::sync::mpsc;
 use crate::adapters::kubernetes::{Change, PolicyIndex, PolicyObject};
 use crate::model::{ApplicationId, PolicyId, Repository};
 
-/// Passes changes of Applications on to the policies that match them, before or after the change.
+/// Passes changes of Applications on to the policies that match them, before or after the change, and their namespaces to `touched`.
 pub(super) async fn forward(
     mut changes: mpsc::UnboundedReceiver<Change>,
     policies: Arc<PolicyIndex>,
     namespaces: Vec<Option<String>>,
     wakers: Vec<mpsc::UnboundedSender<ObjectRef<PolicyObject>>>,
+    touched: mpsc::UnboundedSender<String>,
 ) {
     while let Some(change) = changes.recv().await {
+        if !change.progress {
+            // Nobody listens only while shutting down.
+            let _ = touched.send(change.id.namespace.clone());
+        }
         for (namespace, waker) in namespaces.iter().zip(&wakers) {
             if namespace.as_ref().is_some_and(|namespace| *namespace != change.id.namespace) {
                 continue;

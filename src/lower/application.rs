@@ -1,9 +1,12 @@
 //! An Argo CD Application → model.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, OwnerReference};
 use serde_json::Value;
 
 use crate::api;
+use crate::api::annotations::PREFIX;
 use crate::model::{
     Application, ApplicationId, Destination, Health, Helm, HelmParameter, Kustomize, Plugin, Progress, Source,
     SourceKind, Sources, SyncOperation, SyncPhase, UpdaterWrite, Values, Variable,
@@ -42,6 +45,7 @@ pub fn application(object: &api::Application) -> Application {
             .map(ToOwned::to_owned),
         edited_by: edited_by(object),
         resume: annotation(api::RESUME).cloned(),
+        updater_annotations: updater_annotations(object),
         updater_write: updater_write(object),
         take_over: annotation(api::TAKE_OVER).is_some_and(|value| value == "true"),
         sources: sources(object),
@@ -131,6 +135,12 @@ fn source_writes(object: &api::Application) -> impl Iterator<Item = &ManagedFiel
         let spec = entry.fields_v1.as_ref().and_then(|fields| fields.0.get("f:spec"));
         spec.is_some_and(|spec| SOURCES.iter().any(|field| spec.get(field).is_some()))
     })
+}
+
+fn updater_annotations(object: &api::Application) -> BTreeMap<String, String> {
+    let annotations = object.metadata.annotations.iter().flatten();
+    let theirs = annotations.filter(|(key, _)| key.starts_with(PREFIX));
+    theirs.map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
 /// The hydrator alone counts where it is set, then `sources` where there are any, then `source` (Argo CD, sources and types).

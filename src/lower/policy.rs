@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector as LabelSelectorText;
 
+use super::generated::{is_generated, translation_problems};
 use super::git_write_back::{file_target, write_back};
 use super::{Dialect, Scope, credential_source, duration, rule, schedule};
 use crate::api::{
@@ -61,6 +62,10 @@ pub fn policy_allowing(object: &ImageUpdatePolicy, allowed: &[CredentialSource])
     let mut images = images(&object.spec, Scope::Policy { namespace: &id.namespace, allowed }, &mut problems);
     check_file_targets(&mut images, &write_back, &mut problems);
     let annotation = |key| metadata.annotations.as_ref().and_then(|annotations| annotations.get(key));
+    let generated = is_generated(metadata);
+    if generated {
+        problems.0.splice(0..0, translation_problems(metadata));
+    }
     let policy = usable.then(|| Policy {
         id: id.clone(),
         generation,
@@ -75,6 +80,7 @@ pub fn policy_allowing(object: &ImageUpdatePolicy, allowed: &[CredentialSource])
         refresh: application.is_some_and(|application| application.refresh),
         sync: application.is_some_and(|application| application.sync),
         resume: annotation(RESUME).cloned(),
+        generated,
         take_over: annotation(TAKE_OVER).is_some_and(|value| value == "true"),
     });
     Lowered { id, generation, policy, problems: problems.0 }

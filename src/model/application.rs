@@ -37,6 +37,8 @@ pub struct Application {
     pub edited_by: Option<String>,
     /// The value of `fairlead.dev/resume`: a new one lifts what holds its images back.
     pub resume: Option<String>,
+    /// Its annotations that are for argocd-image-updater.
+    pub updater_annotations: BTreeMap<String, String>,
     /// The newest write of its sources by argocd-image-updater that still stands.
     pub updater_write: Option<UpdaterWrite>,
     /// Whether `fairlead.dev/take-over` says that Fairlead may write it although another updater does.

@@ -37,6 +37,8 @@ pub struct Policy {
     pub sync: bool,
     /// The value of `fairlead.dev/resume`: a new one lifts what holds images back.
     pub resume: Option<String>,
+    /// Whether it was made from annotations or an `ImageUpdater`; one that a person wrote goes before it.
+    pub generated: bool,
     /// Whether it may write Applications that another updater writes.
     pub take_over: bool,
 }
@@ -222,9 +224,9 @@ impl Policy {
         self.resume.is_some() && named.is_none_or(|named| named == (application, image))
     }
 
-    /// Whether this policy goes before `other` where both claim one place: older first, then by name.
+    /// Whether this policy goes before `other` where both claim one place: written by hand first, then older, then by name.
     pub fn goes_before(&self, other: &Self) -> bool {
-        (self.created, &self.id) < (other.created, &other.id)
+        (self.generated, self.created, &self.id) < (other.generated, other.created, &other.id)
     }
 }
 

@@ -61,6 +61,8 @@ reasons! {
     OutsideWindow = Waiting,
     /// The policy is suspended.
     Suspended = Waiting,
+    /// A policy written by hand keeps the image up to date, so the one that is generated from annotations leaves it alone.
+    Superseded = Waiting,
     /// argocd-image-updater still writes the Application; `fairlead.dev/take-over: "true"` lets Fairlead write it.
     AnotherUpdaterWrites = Waiting,
     /// The choice is lower than what the destination holds, and `allowDowngrade` is off.
@@ -138,6 +140,8 @@ reasons! {
     TargetClaimedTwice = Stalled,
     /// An older policy writes the same place.
     Conflict = Stalled,
+    /// Every name for the policy that the annotations ask for is taken by policies that people wrote.
+    PolicyNameTaken = Stalled,
 
     // Registries.
     /// The registry cannot be reached.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::git::snapshot::Snapshot;
 use super::place::{Claim, Held};
 use super::spot::Spot;
-use crate::model::{Application, Current, Image, ImageReference, Policy, Problem, Reason};
+use crate::model::{Application, Current, Image, ImageReference, Policy, Problem, Reason, Repository};
 use crate::ports::{ApplicationSets, Inventory};
 
 /// What was found for one policy.
@@ -96,6 +96,15 @@ pub fn find(
     let mut found: Vec<Found> =
         images.map(|(image, text)| Found { image, place: used(policy, text, application, snapshot) }).collect();
     refuse_double_claims(policy, application, &mut found);
+    if policy.generated {
+        let by_hand: Vec<&Policy> = older.iter().filter(|other| !other.generated).copied().collect();
+        for found in &mut found {
+            let image = &policy.images[found.image];
+            if let Some(other) = keeping(&by_hand, application, &image.reference.repository) {
+                found.place = Err(superseded(application, &image.title, other));
+            }
+        }
+    }
     let claimed = claims_of(older, application, snapshot);
     for found in &mut found {
         let Ok(used) = &found.place else { continue };
@@ -114,6 +123,23 @@ pub fn find(
         }
     }
     found
+}
+
+/// The one of these policies that keeps an image of an Application up to date.
+pub(super) fn keeping<'a>(
+    policies: &[&'a Policy],
+    application: &Application,
+    repository: &Repository,
+) -> Option<&'a Policy> {
+    let mut matching = policies.iter().filter(|policy| policy.matches(&application.id, &application.labels));
+    matching.find(|policy| policy.images.iter().any(|image| image.reference.repository == *repository)).copied()
+}
+
+/// Why a generated policy leaves an image alone.
+pub(super) fn superseded(application: &Application, title: &str, other: &Policy) -> Problem {
+    let message =
+        format!("the policy `{}`, written by hand, keeps `{title}` of `{}` up to date", other.id.name, application.id);
+    Problem::new(Reason::Superseded, message).hint("remove the image from the annotations, or from that policy")
 }
 
 /// Why the ApplicationSet that made the Application would not let a change stand.

@@ -8,6 +8,7 @@ mod choose;
 mod discover;
 mod events;
 mod explain;
+pub mod generated;
 pub mod git;
 mod guard;
 mod helm;

@@ -40,6 +40,7 @@ pub struct Metrics {
     git: GitFamilies,
     registries_readable: IntGauge,
     vitals: Vitals,
+    generated: Generated,
     shadow: IntCounterVec,
 }
 
@@ -95,6 +96,7 @@ impl Metrics {
             git: GitFamilies::new(&registry)?,
             registries_readable: registries_readable(&registry)?,
             vitals: Vitals::new(&registry)?,
+            generated: Generated::new(&registry)?,
             shadow: shadow(&registry)?,
             registry,
         };
@@ -228,6 +230,16 @@ impl Metrics {
         self.vitals.looks_given_up.inc();
     }
 
+    /// Takes over how many Applications of a namespace have annotations that nothing reads.
+    pub fn unread_annotations(&self, namespace: &str, applications: usize) {
+        self.generated.unread.with_label_values(&[namespace]).set(number(applications));
+    }
+
+    /// Takes over whether `ImageUpdater` resources can be read.
+    pub fn image_updaters(&self, readable: bool) {
+        self.generated.image_updaters.set(i64::from(readable));
+    }
+
     /// All families in Prometheus' text format.
     pub fn text(&self) -> String {
         let mut buffer = Vec::new();
@@ -257,6 +269,27 @@ fn registry_quota(registry: &Registry) -> Result<IntGaugeVec, prometheus::Error>
     let name = "fairlead_registry_rate_limit_remaining";
     let help = "Requests that a registry still grants, as it told last, by kind.";
     gauge(registry, name, help, &["registry", "kind"])
+}
+
+/// What policies are made of.
+struct Generated {
+    unread: IntGaugeVec,
+    image_updaters: IntGauge,
+}
+
+impl Generated {
+    fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let unread = gauge(
+            registry,
+            "fairlead_unread_annotations",
+            "Applications with annotations of argocd-image-updater that nothing reads.",
+            &["namespace"],
+        )?;
+        let help = "1 when ImageUpdater resources can be read; 0 also where they are not asked for.";
+        let image_updaters = IntGauge::new("fairlead_image_updaters_readable", help)?;
+        register(registry, &image_updaters)?;
+        Ok(Self { unread, image_updaters })
+    }
 }
 
 /// How long versions take from one station to the next.

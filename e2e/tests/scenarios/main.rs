@@ -9,6 +9,7 @@
     reason = "these tests are part of the world, and what goes wrong fails them at once"
 )]
 
+mod annotations;
 mod bad_input;
 mod chart;
 mod chart_installed;

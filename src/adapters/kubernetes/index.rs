@@ -83,6 +83,12 @@ impl ApplicationIndex {
         Ok(inventory)
     }
 
+    /// The namespaces in which there are Applications.
+    pub fn namespaces(&self) -> Vec<String> {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.keys().cloned().collect()
+    }
+
     /// The uid of an Application, for events.
     pub fn uid(&self, id: &ApplicationId) -> Option<String> {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);

@@ -2,6 +2,7 @@
 
 mod applications;
 mod events;
+mod generated;
 mod index;
 mod lease;
 mod patch;
@@ -17,7 +18,8 @@ use std::time::Duration;
 use kube::{Client, Config};
 
 pub use applications::KubernetesApplications;
-pub use events::publish_events;
+pub use events::{publish_events, publish_on_application};
+pub use generated::{NotChanged, change_generated};
 pub use index::{ApplicationIndex, Change};
 pub use lease::{Claim, LeaseClient, LeaseError, LeaseRecord, identity};
 pub use patch::json_patch;
@@ -25,7 +27,7 @@ pub use policies::{PolicyIndex, PolicyObject, PolicySettings, id_of, list_polici
 pub use secrets::{KubernetesConfigMaps, KubernetesSecrets};
 pub use status::publish_status;
 pub use touch::touch_policy;
-pub use upstream::{Listed, list_applications, list_image_updaters};
+pub use upstream::{Listed, find_image_updaters, list_applications, list_image_updaters};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);

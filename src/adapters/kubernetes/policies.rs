@@ -12,7 +12,7 @@ use kube::{Client, Resource, ResourceExt};
 
 use super::words;
 
-use crate::api::{ImageUpdatePolicy, RESUME, TAKE_OVER};
+use crate::api::{DETACH, ImageUpdatePolicy, RESUME, TAKE_OVER, TRANSLATION_PROBLEMS};
 use crate::lower::{self, Lowered};
 use crate::model::{CredentialSource, Policy, PolicyId, Problem, Reason};
 use crate::ports::Policies;
@@ -45,6 +45,11 @@ impl PolicyIndex {
         Self { settings, ..Self::default() }
     }
 
+    /// What the administrator says of them.
+    pub const fn settings(&self) -> &PolicySettings {
+        &self.settings
+    }
+
     /// Adds what one watch sees.
     pub fn add(&self, store: Store<PolicyObject>) {
         self.stores.lock().unwrap_or_else(PoisonError::into_inner).push(store);
@@ -61,8 +66,9 @@ impl PolicyIndex {
         let id = id_of(object);
         // An annotation leaves the generation as it is.
         let metadata = object.meta();
-        let read = [RESUME, TAKE_OVER].map(|key| object.annotations().get(key));
-        let version = format!("{:?}/{}/{read:?}", metadata.uid, object.meta_generation());
+        let read = [RESUME, TAKE_OVER, DETACH, TRANSLATION_PROBLEMS].map(|key| object.annotations().get(key));
+        let generated = lower::generated::generated_from(metadata);
+        let version = format!("{:?}/{}/{generated:?}/{read:?}", metadata.uid, object.meta_generation());
         let mut lowered = self.lowered.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, known)) = lowered.get(&id).filter(|(known, _)| *known == version) {
             return known.clone();

@@ -31,7 +31,15 @@ pub async fn list_applications(client: &Client, namespace: &str) -> Result<Liste
 /// # Errors
 /// A sentence when they cannot be listed.
 pub async fn list_image_updaters(client: &Client, namespace: &str) -> Result<Listed<ImageUpdater>, String> {
-    list(client, namespace, "ImageUpdaters").await.map(Option::unwrap_or_default)
+    find_image_updaters(client, namespace).await.map(Option::unwrap_or_default)
+}
+
+/// The same; `None` where their definition is not installed.
+///
+/// # Errors
+/// A sentence when they cannot be listed.
+pub async fn find_image_updaters(client: &Client, namespace: &str) -> Result<Option<Listed<ImageUpdater>>, String> {
+    list(client, namespace, "ImageUpdaters").await
 }
 
 async fn list<T>(client: &Client, namespace: &str, what: &str) -> Result<Option<Listed<T>>, String>

@@ -32,6 +32,8 @@ pub struct Translated {
     pub notes: Vec<Problem>,
 }
 
+/// The characters that the name of an image may take in a policy.
+const LONGEST_IMAGE: usize = 512;
 /// The images and most entries that a policy may hold.
 const MOST_IMAGES: usize = 100;
 
@@ -78,6 +80,26 @@ pub fn translate_allowing(
         ..empty()
     });
     Translated { spec, problems: findings.problems, notes: findings.notes }
+}
+
+/// A policy that does nothing and names the images as the annotations do, for annotations of which nothing can be used: so there is a
+/// place to say why. `None` where they name none.
+pub fn unusable(application: &ApplicationId, annotations: &BTreeMap<String, String>) -> Option<ImageUpdatePolicySpec> {
+    let list = Keys::new(annotations).raw(IMAGE_LIST)?;
+    let entries = image_list(&list, &mut Findings::default());
+    let image =
+        |image: String| ImageSpec { image: image.chars().take(LONGEST_IMAGE).collect(), ..ImageSpec::default() };
+    let mut images: Vec<ImageSpec> = entries
+        .into_iter()
+        .map(|entry| ImageSpec { alias: entry.alias, ..image(entry.identifier.image) })
+        .take(MOST_IMAGES)
+        .collect();
+    if images.is_empty() {
+        images.push(image(list.value.trim().to_owned()));
+    }
+    let applications = vec![ApplicationSelector { name: Some(application.name.clone()), selector: None }];
+    let nameless = images.iter().any(|image| image.image.is_empty());
+    (!nameless).then(|| ImageUpdatePolicySpec { suspend: true, applications, images, ..empty() })
 }
 
 /// Where an annotation stands, as problems point at it.
