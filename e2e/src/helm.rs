@@ -66,6 +66,11 @@ impl Helm {
         succeeded(&self.run(&["install", release], namespace, &all))
     }
 
+    /// Upgrades a release, and says what helm says.
+    pub fn upgrade(&self, release: &str, namespace: &str, arguments: &[&str]) -> String {
+        succeeded(&self.run(&["upgrade", release], namespace, arguments))
+    }
+
     /// Uninstalls a release, and says what helm says.
     pub fn uninstall(&self, release: &str, namespace: &str) -> String {
         succeeded(&self.run(&["uninstall", release], namespace, &[]))

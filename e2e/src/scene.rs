@@ -355,7 +355,12 @@ impl Scene {
 
     /// What Fairlead wrote in this scene up to now, or tried to write, oldest first.
     pub async fn writes(&self) -> Vec<AuditEntry> {
-        let user = format!("system:serviceaccount:{}:fairlead", self.namespace);
+        self.writes_of("fairlead").await
+    }
+
+    /// The same of another ServiceAccount.
+    pub async fn writes_of(&self, account: &str) -> Vec<AuditEntry> {
+        let user = format!("system:serviceaccount:{}:{account}", self.namespace);
         self.audit().await.into_iter().filter(|entry| entry.user == user).collect()
     }
 

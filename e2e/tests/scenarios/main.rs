@@ -14,9 +14,13 @@ mod bad_input;
 mod chart;
 mod chart_installed;
 mod faults;
+#[allow(dead_code, reason = "the tests of writing to Git use all of it")]
+#[path = "../../../tests/git/server.rs"]
+mod git_server;
 mod ha;
 mod harness;
 mod image;
+mod migrate;
 mod mixed;
 mod owners;
 mod people;
