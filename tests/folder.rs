@@ -270,7 +270,14 @@ async fn child_of(spec: Option<&str>) -> (String, Vec<Change>) {
         registry.push(&repository, tag.parse().unwrap(), Details::Unknown);
     }
     let clock = MemoryClock::at("2026-06-01T12:00:00Z".parse().unwrap());
-    let ports = Ports { applications: &directory, policies: &directory, registry: &registry, git: None, clock: &clock };
+    let ports = Ports {
+        applications: &directory,
+        policies: &directory,
+        registry: &registry,
+        git: None,
+        forge: None,
+        clock: &clock,
+    };
     let policy = directory.survey().policies.remove(0).policy.unwrap();
     let report = pipeline::reconcile(ports, &lower::policy(&policy), &Memory::default(), clock.now()).await;
     let said = report.images.first().map_or_else(String::new, |image| format!("{:?}: {}", image.reason, image.message));

@@ -11,10 +11,12 @@ use tokio::sync::watch;
 use super::clock::uptime;
 use super::git::GitEngine;
 use crate::model::{
-    Application, ApplicationId, ApplicationPlan, GitBranch, GitCommit, GitEntry, GitPlan, GitTip, GitWritten, Reason,
-    SyncWindow,
+    Application, ApplicationId, ApplicationPlan, ForgeRepository, GitBranch, GitCommit, GitEntry, GitPlan, GitTip,
+    GitWritten, MergeMethod, PolicyId, PullRequest, PullRequestDraft, Reason, SyncWindow,
 };
-use crate::ports::{Applications, ApplicationsError, Git, GitError, Inventory, WriteError};
+use crate::ports::{
+    Applications, ApplicationsError, Forge, ForgeError, Git, GitError, Inventory, PullRequestWritten, WriteError,
+};
 
 /// Whether this process may write now.
 ///
@@ -211,10 +213,61 @@ impl Git for Fenced<Arc<GitEngine>> {
         // Not broken off from here: only the engine knows whether the branch holds it by then.
         self.port.write_under(plan, self.pass.clone()).await
     }
+
+    fn stand(&self, policy: &PolicyId, undecided: &[ApplicationId], plans: Vec<GitPlan>) {
+        self.port.stand(policy, undecided, plans);
+    }
+}
+
+#[async_trait]
+impl Forge for Fenced<Arc<dyn Forge>> {
+    async fn find(&self, at: &ForgeRepository, head: &str, base: &str) -> Result<Vec<PullRequest>, ForgeError> {
+        self.port.find(at, head, base).await
+    }
+
+    async fn open_on(&self, at: &ForgeRepository, base: &str) -> Result<Vec<PullRequest>, ForgeError> {
+        self.port.open_on(at, base).await
+    }
+
+    async fn open(&self, at: &ForgeRepository, draft: &PullRequestDraft) -> Result<PullRequestWritten, ForgeError> {
+        self.pass.within(self.port.open(at, draft)).await?
+    }
+
+    async fn update(
+        &self,
+        at: &ForgeRepository,
+        number: u64,
+        draft: &PullRequestDraft,
+    ) -> Result<PullRequestWritten, ForgeError> {
+        self.pass.within(self.port.update(at, number, draft)).await?
+    }
+
+    async fn set_body(&self, at: &ForgeRepository, number: u64, body: &str) -> Result<(), ForgeError> {
+        self.pass.within(self.port.set_body(at, number, body)).await?
+    }
+
+    async fn close(&self, at: &ForgeRepository, number: u64, body: &str, comment: &str) -> Result<(), ForgeError> {
+        self.pass.within(self.port.close(at, number, body, comment)).await?
+    }
+
+    async fn merge_when_ready(
+        &self,
+        at: &ForgeRepository,
+        pull_request: &PullRequest,
+        method: MergeMethod,
+    ) -> Result<(), ForgeError> {
+        self.pass.within(self.port.merge_when_ready(at, pull_request, method)).await?
+    }
 }
 
 fn unavailable(application: &ApplicationId, cause: NotLeading) -> WriteError {
     WriteError::Unavailable { application: application.clone(), cause: cause.to_string() }
+}
+
+impl From<NotLeading> for ForgeError {
+    fn from(cause: NotLeading) -> Self {
+        Self::new(Reason::WriteFailed, format!("nothing is changed at the forge: {cause}"))
+    }
 }
 
 impl From<NotLeading> for GitError {

@@ -15,7 +15,9 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
 use super::directory::{Change, Mode};
-use crate::model::{CommitId, GitBranch, GitCommit, GitEntry, GitPlan, GitTip, GitWritten, Reason};
+use crate::model::{
+    ApplicationId, CommitId, GitBranch, GitCommit, GitEntry, GitPlan, GitTip, GitWritten, PolicyId, Reason,
+};
 use crate::pipeline::git::{ChangeError, changed, combined, same_repository};
 use crate::ports::{Git, GitError};
 
@@ -246,6 +248,10 @@ impl Git for WorkingCopies {
         }
         let tip = self.tip(&plan.base, Timestamp::MIN).await?;
         Ok(GitWritten { branch: tip.branch, commit: tip.commit, pushed: true })
+    }
+
+    fn stand(&self, _: &PolicyId, _: &[ApplicationId], _: Vec<GitPlan>) {
+        // Nothing stands on another branch, as none is written.
     }
 }
 

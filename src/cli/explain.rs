@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use super::git::GitArgs;
 use super::registries::AllowedSources;
 use super::{fail, print};
 use crate::adapters::clock::SystemClock;
@@ -21,7 +22,7 @@ use crate::local::registry;
 use crate::lower;
 use crate::model::{ApplicationId, Difference, Tag};
 use crate::pipeline::{self, Explanation, ImageExplanation};
-use crate::ports::{Applications, Clock, Ports, Registry};
+use crate::ports::{Applications, Clock, Git, Ports, Registry};
 
 /// Arguments of `fairlead explain`.
 #[derive(Debug, clap::Args)]
@@ -45,6 +46,8 @@ pub struct Args {
     plain_http: Vec<String>,
     #[command(flatten)]
     allowed: AllowedSources,
+    #[command(flatten)]
+    git: GitArgs,
     /// How the answer is printed
     #[arg(long, short, value_enum, default_value = "text")]
     output: Output,
@@ -89,7 +92,7 @@ async fn over_folder(args: &Args, folder: &Path, application: &ApplicationId) ->
     let registry = registry(args.plain_http.clone(), Arc::clone(&directory) as _, clock);
     let registry = registry.map_err(|error| with_cause(&error))?;
     let policies = directory.survey().policies.into_iter().filter_map(|manifest| manifest.policy).map(|policy| *policy);
-    explain(args, &*directory, &*registry, policies.collect(), application).await
+    explain(args, (&*directory, &*registry, None), policies.collect(), application).await
 }
 
 async fn in_cluster(args: &Args, application: &ApplicationId) -> Result<Vec<Explanation>, String> {
@@ -102,13 +105,15 @@ async fn in_cluster(args: &Args, application: &ApplicationId) -> Result<Vec<Expl
     let secrets = Arc::new(KubernetesSecrets::new(clients.calls.clone()));
     let registry = registry(args.plain_http.clone(), secrets, Arc::new(SystemClock));
     let registry = registry.map_err(|error| with_cause(&error))?;
-    explain(args, &applications, &*registry, policies, application).await
+    // Without Git the answer says so, where a policy writes there.
+    let git = args.git.engine(&clients, None).await.ok();
+    let git = git.as_ref().map(|(git, _)| &**git as &dyn Git);
+    explain(args, (&applications, &*registry, git), policies, application).await
 }
 
 async fn explain(
     args: &Args,
-    applications: &dyn Applications,
-    registry: &dyn Registry,
+    (applications, registry, git): (&dyn Applications, &dyn Registry, Option<&dyn Git>),
     objects: Vec<ImageUpdatePolicy>,
     application: &ApplicationId,
 ) -> Result<Vec<Explanation>, String> {
@@ -124,7 +129,7 @@ async fn explain(
         ours.map(|object| (lower::policy_allowing(object, &args.allowed.sources), object.status.as_ref())).collect();
     let policies = lowered.iter().filter_map(|(lowered, _)| lowered.policy.clone()).map(Arc::new);
     let policies = MemoryPolicies(policies.collect());
-    let ports = Ports { applications, policies: &policies, registry, git: None, clock: &SystemClock };
+    let ports = Ports { applications, policies: &policies, registry, git, forge: None, clock: &SystemClock };
     let mut explained = Vec::new();
     for (lowered, status) in &lowered {
         let memory = status.map(pipeline::remembered).unwrap_or_default();

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::adapters::clock::SystemClock;
+use crate::adapters::forge::{ForgeTimeouts, Forges};
 use crate::adapters::git::{GitEngine, GitObserver, GitSettings, SecretLogins, proxy_of_environment};
 use crate::adapters::kubernetes::{Clients, KubernetesConfigMaps, KubernetesSecrets};
 use crate::lower::duration;
+use crate::ports::Forge;
 
 /// How Git is written.
 #[derive(Debug, clap::Args)]
@@ -27,15 +29,15 @@ pub(super) struct GitArgs {
 }
 
 impl GitArgs {
-    /// The engine with the credentials of a cluster.
+    /// Git and the forges, with the credentials of a cluster.
     ///
     /// # Errors
     /// Why nothing can be written to Git: a sentence.
     pub(super) async fn engine(
         &self,
         clients: &Clients,
-        observer: Arc<dyn GitObserver>,
-    ) -> Result<Arc<GitEngine>, String> {
+        observer: Option<Arc<dyn GitObserver>>,
+    ) -> Result<(Arc<GitEngine>, Arc<dyn Forge>), String> {
         let state = self.git_state_dir.clone().unwrap_or_else(|| std::env::temp_dir().join("fairlead-git"));
         let (window, time, proxy) = (self.git_window, self.git_timeout, proxy_of_environment());
         let settings = GitSettings { window, time, proxy, ..GitSettings::new(state) };
@@ -43,6 +45,8 @@ impl GitArgs {
         let maps = Arc::new(KubernetesConfigMaps::new(clients.calls.clone()));
         let logins = SecretLogins::new(secrets.clone(), maps, clock.clone(), self.argocd_namespace.clone());
         let logins = Arc::new(logins.map_err(|error| format!("no client for GitHub can be made: {error}"))?);
-        Ok(Arc::new(GitEngine::start(settings, logins, secrets, clock, Some(observer)).await?))
+        let forges = Forges::new(ForgeTimeouts::default(), Arc::<SecretLogins>::clone(&logins), clock.clone());
+        let engine = GitEngine::start(settings, logins, secrets, clock, observer).await?;
+        Ok((Arc::new(engine), Arc::new(forges)))
     }
 }

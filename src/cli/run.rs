@@ -167,8 +167,8 @@ fn registry(args: &Args, clients: &Clients, metrics: &Arc<Metrics>) -> Result<(A
 
 /// Lets policies write to Git, where it can be.
 async fn write_to_git(args: &Args, clients: &Clients, controllers: &Controllers, metrics: &Arc<Metrics>) {
-    match args.git.engine(clients, metrics.clone()).await {
-        Ok(git) => controllers.write_to(git),
+    match args.git.engine(clients, Some(metrics.clone())).await {
+        Ok((git, forge)) => controllers.write_to(git, forge),
         Err(cause) => tracing::warn!(cause, "policies that write to Git are not carried out"),
     }
 }

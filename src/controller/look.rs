@@ -20,7 +20,7 @@ use crate::api::{ImageUpdatePolicyStatus, RECONCILE_AT};
 use crate::lower::Lowered;
 use crate::model::{ImageReport, Memory, PolicyId, Reason, Report, Severity, State};
 use crate::pipeline::{self, Event, EventObject};
-use crate::ports::{Applications, Clock, Git, Ports, Registry};
+use crate::ports::{Applications, Clock, Forge, Git, Ports, Registry};
 use crate::telemetry::Metrics;
 
 const FIRST_RETRY: Duration = Duration::from_secs(5);
@@ -41,7 +41,7 @@ pub(super) struct Looks {
     index: Arc<ApplicationIndex>,
     policies: Arc<PolicyIndex>,
     registry: Arc<dyn Registry>,
-    git: OnceLock<Arc<GitEngine>>,
+    git: OnceLock<(Arc<GitEngine>, Arc<dyn Forge>)>,
     pub(super) metrics: Arc<Metrics>,
     fence: Arc<Fence>,
     pub(super) pulse: Arc<Pulse>,
@@ -101,9 +101,9 @@ impl Looks {
         }
     }
 
-    /// Lets policies write to Git; the first one counts.
-    pub(super) fn write_to(&self, git: Arc<GitEngine>) {
-        self.git.get_or_init(|| git);
+    /// Lets policies write to Git, and open pull requests; the first ones count.
+    pub(super) fn write_to(&self, git: Arc<GitEngine>, forge: Arc<dyn Forge>) {
+        self.git.get_or_init(|| (git, forge));
     }
 
     /// Looks at a policy once, in time or not at all. A replica that stands by waits to be woken when it takes over.
@@ -129,10 +129,18 @@ impl Looks {
         let kept = || previous.as_ref().map(pipeline::remembered).unwrap_or_default();
         let memory = known.memory.take().unwrap_or_else(kept);
         let applications = Fenced::new(Arc::clone(&self.applications), pass.clone());
-        let git = self.git.get().map(|git| Fenced::new(Arc::clone(git), pass.clone()));
+        let git = self.git.get().map(|(git, _)| Fenced::new(Arc::clone(git), pass.clone()));
+        let forge = self.git.get().map(|(_, forge)| Fenced::new(Arc::clone(forge), pass.clone()));
         let begun = SystemClock.now();
         let report = pipeline::reconcile(
-            self.ports(&applications, git.as_ref().map(|git| git as &dyn Git)),
+            Ports {
+                applications: &applications,
+                policies: &*self.policies,
+                registry: &*self.registry,
+                git: git.as_ref().map(|git| git as &dyn Git),
+                forge: forge.as_ref().map(|forge| forge as &dyn Forge),
+                clock: &SystemClock,
+            },
             &lowered,
             &memory,
             fresh_since(&known, &lowered, begun),
@@ -174,10 +182,6 @@ impl Looks {
         let present: HashSet<&PolicyId> = present.iter().collect();
         self.known.lock().unwrap_or_else(PoisonError::into_inner).retain(|id, _| present.contains(id));
         self.metrics.keep(&present);
-    }
-
-    fn ports<'a>(&'a self, applications: &'a dyn Applications, git: Option<&'a dyn Git>) -> Ports<'a> {
-        Ports { applications, policies: &*self.policies, registry: &*self.registry, git, clock: &SystemClock }
     }
 
     fn known(&self, object: &PolicyObject, lowered: &Lowered) -> Known {

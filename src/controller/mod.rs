@@ -38,7 +38,7 @@ use crate::adapters::kubernetes::{
     list_policy_objects,
 };
 use crate::adapters::webhooks::PushReceiver;
-use crate::ports::Registry;
+use crate::ports::{Forge, Registry};
 use crate::telemetry::{Health, Metrics};
 use annotations::Generator;
 pub use annotations::GeneratorSettings;
@@ -133,9 +133,9 @@ impl Controllers {
         Self { clients, namespaces, selector, candidate, looks, policies, applications, changes, generator }
     }
 
-    /// Lets policies write to Git.
-    pub fn write_to(&self, git: Arc<GitEngine>) {
-        self.looks.write_to(git);
+    /// Lets policies write to Git, and open pull requests.
+    pub fn write_to(&self, git: Arc<GitEngine>, forge: Arc<dyn Forge>) {
+        self.looks.write_to(git, forge);
     }
 
     /// How ready it is.

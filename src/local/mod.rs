@@ -88,8 +88,14 @@ impl Session {
             return (unusable(manifest, problems, now), memory.clone());
         }
         let (applications, policies) = (&*self.directory, &*self.directory);
-        let ports =
-            Ports { applications, policies, registry: &*self.registry, git: Some(&self.git), clock: &*self.clock };
+        let ports = Ports {
+            applications,
+            policies,
+            registry: &*self.registry,
+            git: Some(&self.git),
+            forge: None,
+            clock: &*self.clock,
+        };
         let mut report = pipeline::reconcile(ports, &lowered, memory, now).await;
         // A dry run wrote nothing, so there is nothing to remember: the file would look as if a person had taken the version back.
         let memory = if self.mode == Mode::DryRun { memory.clone() } else { pipeline::memory_of(&report) };

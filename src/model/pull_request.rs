@@ -114,6 +114,10 @@ pub struct PullRequestPlan {
     pub base: String,
     /// What differs from the base by now, for certain; empty: nothing, so that an open pull request is obsolete.
     pub changes: Vec<PullRequestChange>,
+    /// Applications of the policy of which it is not known now what they need: what is offered for them stays.
+    pub undecided: Vec<ApplicationId>,
+    /// Changes that a person asked to offer again, although they were refused.
+    pub lifted: Vec<PullRequestChange>,
     /// How it looks.
     pub style: PullRequestStyle,
 }

@@ -121,6 +121,11 @@ impl<'a> Offer<'a> {
         Ok(Decided { decision, held_back })
     }
 
+    /// What the registry has, with the details that were asked for so far.
+    pub async fn listing(&self) -> Arc<Listing> {
+        self.state.lock().await.listing.clone()
+    }
+
     /// When a tag was pushed, or else built, as far as that is known.
     pub async fn pushed_at(&self, tag: &Tag) -> Option<Timestamp> {
         let state = self.state.lock().await;

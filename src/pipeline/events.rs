@@ -49,11 +49,12 @@ fn is_new_hold(image: &ImageReport, previous: Option<&ImageUpdatePolicyStatus>) 
         before.filter(|before| before.application == image.application.name && before.alias == image.image);
     let told = |reason: Reason| {
         use Reason::{
-            AnotherUpdaterWrites, AwaitingMerge, RolledBackByHand, RolloutDegraded, RolloutStuck, Superseded,
-            WouldGoBackwards,
+            AnotherUpdaterWrites, AwaitingMerge, PullRequestClosed, PullRequestOpen, RolledBackByHand, RolloutDegraded,
+            RolloutStuck, Superseded, WouldGoBackwards,
         };
-        let holds = matches!(reason, AwaitingMerge | RolledBackByHand | WouldGoBackwards);
-        holds || matches!(reason, RolloutDegraded | RolloutStuck | Superseded | AnotherUpdaterWrites)
+        let requested = matches!(reason, AwaitingMerge | PullRequestOpen | PullRequestClosed);
+        let holds = matches!(reason, RolledBackByHand | WouldGoBackwards);
+        requested || holds || matches!(reason, RolloutDegraded | RolloutStuck | Superseded | AnotherUpdaterWrites)
     };
     told(image.reason) && !before.any(|before| before.reason == image.reason.as_str() && before.chosen == image.chosen)
 }

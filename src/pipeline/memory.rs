@@ -73,10 +73,8 @@ pub(super) fn resumed(
     current: Option<&Current>,
 ) -> Remembered {
     let remembered = marks.iter().find_map(|mark| memory.places.get(mark)).cloned().unwrap_or_default();
-    let by_policy = policy.resume != memory.resumed && policy.resumes(&application.id.name, title);
-    let by_application = application.resume.is_some() && application.resume != remembered.resumed;
     let resumed = application.resume.clone().or_else(|| remembered.resumed.clone());
-    if by_policy || by_application {
+    if asks_to_resume(memory, marks, policy, application, title) {
         // What stands as it was written is no hold, and is still ours.
         let stands = |written: &String| current.is_some_and(|current| holds(current, written));
         return Remembered {
@@ -87,6 +85,20 @@ pub(super) fn resumed(
         };
     }
     Remembered { resumed, ..remembered }
+}
+
+/// Whether a person asks to go on at a place by a value of `fairlead.dev/resume` that was not acted on yet.
+pub(super) fn asks_to_resume(
+    memory: &Memory,
+    marks: &[Mark],
+    policy: &Policy,
+    application: &Application,
+    title: &str,
+) -> bool {
+    let remembered = marks.iter().find_map(|mark| memory.places.get(mark));
+    let acted = remembered.and_then(|remembered| remembered.resumed.as_ref());
+    let by_policy = policy.resume != memory.resumed && policy.resumes(&application.id.name, title);
+    by_policy || (application.resume.is_some() && application.resume.as_ref() != acted)
 }
 
 /// What is remembered of a place that holds by now what was proposed for it: that it was written.

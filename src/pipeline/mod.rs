@@ -155,6 +155,9 @@ async fn read_git(
 }
 
 async fn write_all(desk: Desk<'_>, found: Discovered) -> Vec<ImageReport> {
+    if let Some(git) = desk.policy.write_back.git().filter(|git| git.write_branch.is_some()) {
+        return desk.propose(git, found.applications).await;
+    }
     // Git gathers what comes together, so all must come; an API server is spared.
     let at_once = if desk.policy.write_back.git().is_some() { found.applications.len().max(1) } else { CONCURRENCY };
     let write: Vec<BoxFuture<'_, Vec<ImageReport>>> =

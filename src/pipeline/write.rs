@@ -15,8 +15,8 @@ use super::rollout;
 use super::spot::Spot;
 use super::undone;
 use crate::model::{
-    Application, ApplicationPlan, Choice, Current, Decision, Edit, GitWritten, Guard, Image, ImageReport, Mark, Memory,
-    Outcome, Pin, Pointer, Policy, Problem, Reason, Remembered, Rollout, Source, WriteBack,
+    Application, ApplicationPlan, Choice, Current, Decision, Edit, Guard, Image, ImageReport, Mark, Memory, Outcome,
+    Pin, Pointer, Policy, Problem, Reason, Remembered, Rollout, Source, WriteBack,
 };
 use crate::ports::{ApplicationSets, Ports, RegistryError, WriteError};
 
@@ -52,6 +52,10 @@ pub(super) struct Draft<'a> {
     pub(super) choice: Option<Choice>,
     /// Whether a person seems to have taken a version back since the last look.
     pub(super) newly_held: bool,
+    /// The version that waits in a branch of our own since an earlier look.
+    pub(super) waiting: Option<String>,
+    /// Whether a person asks now to go on in spite of a no.
+    pub(super) lifted: bool,
     /// When the choice was pushed, as far as that is known.
     pushed_at: Option<Timestamp>,
     pub(super) report: ImageReport,
@@ -133,10 +137,11 @@ impl<'a> Desk<'a> {
             let draft = Draft::new(image, &finding.application);
             let draft = match (&found.place, &self.offers[found.image]) {
                 (Err(problem), _) if problem.reason == Reason::ImageNotUsed => continue,
-                (Err(problem), _) => draft.refused(problem),
+                (Err(problem), _) => draft.refused(problem).waiting_somewhere(self.memory),
                 (Ok(used), offer) => {
                     let marks = memory::marks(&finding.application, &image.reference.repository, &used.spot);
                     let application = &finding.application;
+                    let draft = draft.waiting_at(self.memory, &marks, self.policy, application);
                     let remembered = memory::resumed(
                         self.memory,
                         &marks,
@@ -284,7 +289,16 @@ impl<'a> Draft<'a> {
             shadow: None,
             compared: None,
         };
-        Self { image, used: None, choice: None, newly_held: false, pushed_at: None, report }
+        Self {
+            image,
+            used: None,
+            choice: None,
+            newly_held: false,
+            waiting: None,
+            lifted: false,
+            pushed_at: None,
+            report,
+        }
     }
 
     fn using(mut self, used: &Use, marks: Vec<Mark>, remembered: &Remembered) -> Self {
@@ -399,7 +413,7 @@ impl<'a> Draft<'a> {
     }
 
     /// A version is remembered with its tag also where the destination has room for the digest alone.
-    const fn kept_pin(&self) -> Pin {
+    pub(super) const fn kept_pin(&self) -> Pin {
         if matches!(self.image.rule.pin, Pin::Tag) { Pin::Tag } else { Pin::TagAndDigest }
     }
 
@@ -430,30 +444,6 @@ impl Draft<'_> {
     /// What is to be written, if anything is.
     pub(super) fn version(&self) -> Option<Version<'_>> {
         self.choice.as_ref().map(|choice| Version::of(self.image, choice))
-    }
-
-    /// The version is in the commit that `written` names; `note` is what else went wrong.
-    pub(super) fn committed(&mut self, written: &GitWritten, note: Option<&str>) {
-        let report = &mut self.report;
-        report.proposed = None;
-        report.commit = Some(written.commit.to_string());
-        if written.pushed {
-            report.message =
-                format!("{}, in commit {} of `{}`", report.message, written.commit.short(), written.branch);
-        }
-        report.message.extend(note.map(|note| format!("; {note}")));
-    }
-
-    /// The version is in a branch of its own, and waits to be merged.
-    pub(super) fn awaiting(&mut self, written: &GitWritten) {
-        let kept = self.kept_pin();
-        let report = &mut self.report;
-        let chosen = report.chosen.clone().unwrap_or_default();
-        report.reason = Reason::AwaitingMerge;
-        let (branch, commit) = (&written.branch, written.commit.short());
-        report.message = format!("`{chosen}` is in commit {commit} of `{branch}` and waits to be merged");
-        report.commit = Some(written.commit.to_string());
-        report.proposed = self.choice.as_ref().map(|choice| choice.written(kept));
     }
 }
 

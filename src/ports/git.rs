@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use crate::model::{GitBranch, GitCommit, GitEntry, GitPlan, GitTip, GitWritten, Reason};
+use crate::model::{ApplicationId, GitBranch, GitCommit, GitEntry, GitPlan, GitTip, GitWritten, PolicyId, Reason};
 
 /// Branches of remote repositories: reading at the tip, and writing.
 #[async_trait]
@@ -26,6 +26,13 @@ pub trait Git: Send + Sync {
     /// # Errors
     /// [`GitError::changed`] when what the plan tests is no longer so at the tip: read it anew and decide again.
     async fn write(&self, plan: GitPlan) -> Result<GitWritten, GitError>;
+
+    /// Says which plans of a policy stand on branches of our own now, each with the name of its base; those of `undecided` Applications stay as
+    /// they were, and no others of the policy stand.
+    ///
+    /// Such a branch is made anew with all that stands on it, as long as that can be done on the base. So those who share one do not drop each other's
+    /// changes. A plan that was written stands by itself.
+    fn stand(&self, policy: &PolicyId, undecided: &[ApplicationId], plans: Vec<GitPlan>);
 }
 
 /// Why Git gave no usable answer, or a plan was not written. Nothing was changed, except where the message says so.

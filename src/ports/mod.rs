@@ -33,6 +33,8 @@ pub struct Ports<'a> {
     pub registry: &'a dyn Registry,
     /// Git; `None` where it is not set up.
     pub git: Option<&'a dyn Git>,
+    /// Forges; `None` where no pull requests are made.
+    pub forge: Option<&'a dyn Forge>,
     /// The time.
     pub clock: &'a dyn Clock,
 }

@@ -29,6 +29,8 @@ pub fn plan(world: &World, changes: &[PullRequestChange]) -> PullRequestPlan {
         head: HeadBranch::Stable("fairlead-1".to_owned()),
         base: "main".to_owned(),
         changes: changes.to_vec(),
+        undecided: Vec::new(),
+        lifted: Vec::new(),
         style: PullRequestStyle { labels: vec!["images".to_owned()], ..PullRequestStyle::default() },
     }
 }

@@ -71,6 +71,7 @@ impl Fleet {
             policies: &all,
             registry: &world.client,
             git: None,
+            forge: None,
             clock: &*world.clock,
         };
         let looks = self.policies.iter().zip(&self.memories);

@@ -17,7 +17,7 @@ use fairlead::api::{ImageUpdatePolicy, ImageUpdatePolicyStatus};
 use fairlead::lower;
 use fairlead::model::{ApplicationId, Details, Digest, ImageReference, Known, Report, Repository};
 use fairlead::pipeline::{self, Memory};
-use fairlead::ports::{Clock, Ports};
+use fairlead::ports::{Clock, Forge, Ports};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -27,9 +27,12 @@ pub struct World {
     pub applications: MemoryApplications,
     pub registry: MemoryRegistry,
     pub git: MemoryGit,
+    pub forge: Option<Arc<dyn Forge>>,
     pub clock: MemoryClock,
     policies: Vec<ImageUpdatePolicy>,
     memory: Memory,
+    /// What is remembered of the policy beside it.
+    spare: (Memory, Option<ImageUpdatePolicyStatus>),
     pub status: Option<ImageUpdatePolicyStatus>,
 }
 
@@ -40,9 +43,11 @@ impl World {
             applications: MemoryApplications::default(),
             registry: MemoryRegistry::default(),
             git: MemoryGit::default(),
+            forge: None,
             clock: MemoryClock::at(NOW.parse().unwrap()),
             policies: vec![policy("web", "2026-01-02T00:00:00Z", spec)],
             memory: Memory::default(),
+            spare: (Memory::default(), None),
             status: None,
         }
     }
@@ -51,6 +56,13 @@ impl World {
     pub fn beside(mut self, name: &str, created: &str, spec: &str) -> Self {
         self.policies.push(policy(name, created, spec));
         self
+    }
+
+    /// Looks at the policy beside it from now on, and back.
+    pub fn turn(&mut self) {
+        self.policies.swap(0, 1);
+        std::mem::swap(&mut self.memory, &mut self.spare.0);
+        std::mem::swap(&mut self.status, &mut self.spare.1);
     }
 
     /// The policy's text from now on.
@@ -128,6 +140,7 @@ impl World {
             policies: &policies,
             registry: &self.registry,
             git: Some(&self.git),
+            forge: self.forge.as_deref(),
             clock: &self.clock,
         };
         let tag = tag.map(|tag| tag.parse().unwrap());
@@ -144,6 +157,7 @@ impl World {
             policies: &policies,
             registry: &self.registry,
             git: Some(&self.git),
+            forge: self.forge.as_deref(),
             clock: &self.clock,
         };
         let report = pipeline::reconcile(ports, &lowered[0], &self.memory, self.clock.now()).await;

@@ -22,7 +22,10 @@ use super::sign::Signer;
 use super::tips::{TipKey, Tips};
 use super::tree::hex;
 use crate::adapters::fence::Pass;
-use crate::model::{CommitId, GitBranch, GitCommit, GitEntry, GitLogin, GitPlan, GitProxy, GitTip, GitWritten, Reason};
+use crate::model::{
+    ApplicationId, CommitId, GitBranch, GitCommit, GitEntry, GitLogin, GitPlan, GitProxy, GitTip, GitWritten, PolicyId,
+    Reason,
+};
 use crate::ports::{Clock, Git as GitPort, GitError, GitLogins, Secrets};
 
 /// Limits and places of the engine.
@@ -154,6 +157,10 @@ impl GitPort for GitEngine {
 
     async fn write(&self, plan: GitPlan) -> Result<GitWritten, GitError> {
         self.queues.write(plan, Pass::unbounded()).await
+    }
+
+    fn stand(&self, policy: &PolicyId, undecided: &[ApplicationId], plans: Vec<GitPlan>) {
+        self.queues.stand(policy, undecided, plans);
     }
 }
 

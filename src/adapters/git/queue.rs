@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -13,7 +13,8 @@ use super::engine::Inner;
 use super::observe::GitObserver;
 use super::round::Round;
 use crate::adapters::fence::{NotLeading, Pass};
-use crate::model::{CommitId, GitBranch, GitPlan, GitWritten, Reason};
+use crate::model::{ApplicationId, CommitId, GitBranch, GitPlan, GitWritten, PolicyId, Reason};
+use crate::pipeline::git::Standing;
 use crate::ports::GitError;
 
 /// Between two tries on a branch that moves.
@@ -40,7 +41,7 @@ pub(super) struct Pending {
     /// Whether the server said that it took one of them.
     pub taken: bool,
     answer: oneshot::Sender<Result<GitWritten, GitError>>,
-    _place: Place,
+    _place: Option<Place>,
 }
 
 /// All queues.
@@ -48,6 +49,7 @@ pub(super) struct Queues {
     inner: Arc<Inner>,
     window: Duration,
     waiting: Arc<Mutex<HashMap<QueueKey, Vec<Pending>>>>,
+    standing: Arc<Mutex<Standing>>,
     length: Arc<Length>,
 }
 
@@ -63,7 +65,7 @@ impl Queues {
     /// No plans so far.
     pub fn new(inner: Arc<Inner>, window: Duration, observer: Arc<dyn GitObserver>) -> Self {
         let length = Arc::new(Length { plans: AtomicUsize::new(0), observer });
-        Self { inner, window, waiting: Arc::default(), length }
+        Self { inner, window, waiting: Arc::default(), standing: Arc::default(), length }
     }
 
     /// Writes `plan` with all others for its branch, as long as `pass` holds.
@@ -76,13 +78,28 @@ impl Queues {
         for branch in base.branch.iter().chain(&write) {
             check_branch(branch)?;
         }
+        let stands = GitPlan { base: base.clone(), write_branch: write.clone(), ..plan.clone() };
+        if write.is_some() {
+            self.standing().check(&stands)?;
+        }
         let (answer, receive) = oneshot::channel();
         let shown = base.to_string();
-        let place = Place::taken(self.length.clone());
+        let place = Some(Place::taken(self.length.clone()));
         let pending = Pending { plan, pass, pushed: Vec::new(), taken: false, answer, _place: place };
         self.put(QueueKey { base, write }, pending);
         let gone = |_| GitError::new(Reason::GitFailed, format!("writing to `{shown}` was broken off"));
-        receive.await.map_err(gone)?
+        let written = receive.await.map_err(gone)??;
+        self.standing().put(stands);
+        Ok(written)
+    }
+
+    /// See the port.
+    pub fn stand(&self, policy: &PolicyId, undecided: &[ApplicationId], plans: Vec<GitPlan>) {
+        self.standing().replace(policy, undecided, plans);
+    }
+
+    fn standing(&self) -> MutexGuard<'_, Standing> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn put(&self, key: QueueKey, pending: Pending) {
@@ -93,15 +110,21 @@ impl Queues {
         }
         all.insert(key.clone(), vec![pending]);
         drop(all);
-        tokio::spawn(work(self.inner.clone(), key, self.waiting.clone(), self.window));
+        tokio::spawn(work(self.inner.clone(), key, self.waiting.clone(), self.standing.clone(), self.window));
     }
 }
 
 /// Writes what gathers for one branch, until nothing does.
-async fn work(inner: Arc<Inner>, key: QueueKey, all: Arc<Mutex<HashMap<QueueKey, Vec<Pending>>>>, window: Duration) {
+async fn work(
+    inner: Arc<Inner>,
+    key: QueueKey,
+    all: Arc<Mutex<HashMap<QueueKey, Vec<Pending>>>>,
+    standing: Arc<Mutex<Standing>>,
+    window: Duration,
+) {
     loop {
         tokio::time::sleep(window).await;
-        let pending = {
+        let mut pending = {
             let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
             match all.get_mut(&key) {
                 Some(waiting) if !waiting.is_empty() => std::mem::take(waiting),
@@ -111,8 +134,27 @@ async fn work(inner: Arc<Inner>, key: QueueKey, all: Arc<Mutex<HashMap<QueueKey,
                 }
             }
         };
+        if key.write.is_some() {
+            let beside = beside(&standing, &key, &pending);
+            pending.extend(beside);
+        }
         flush(&inner, &key, pending).await;
     }
+}
+
+/// What stands on the branch beside `pending`: it is written again, and nobody waits for it.
+fn beside(standing: &Mutex<Standing>, key: &QueueKey, pending: &[Pending]) -> Vec<Pending> {
+    let named = |one: &Pending| GitPlan { base: key.base.clone(), write_branch: key.write.clone(), ..one.plan.clone() };
+    let plans: Vec<GitPlan> = pending.iter().map(named).collect();
+    let plans: Vec<&GitPlan> = plans.iter().collect();
+    let beside = standing.lock().unwrap_or_else(PoisonError::into_inner).beside(&plans);
+    // It is written for the sake of the others, so their pass is its own.
+    let Some(pass) = pending.first().map(|one| one.pass.clone()) else { return Vec::new() };
+    let one = |plan| {
+        let (answer, _) = oneshot::channel();
+        Pending { plan, pass: pass.clone(), pushed: Vec::new(), taken: false, answer, _place: None }
+    };
+    beside.into_iter().map(one).collect()
 }
 
 /// Writes `pending`, again and again while the branch moves.

@@ -7,8 +7,10 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
-use crate::model::{CommitId, GitBranch, GitCommit, GitEntry, GitPlan, GitTip, GitWritten, Reason};
-use crate::pipeline::git::{ChangeError, changed, combined};
+use crate::model::{
+    ApplicationId, CommitId, GitBranch, GitCommit, GitEntry, GitPlan, GitTip, GitWritten, PolicyId, Reason,
+};
+use crate::pipeline::git::{ChangeError, Standing, changed, combined};
 use crate::ports::{Git, GitError};
 
 /// Git repositories in memory, each with a default branch `main`, and with failures on demand.
@@ -49,6 +51,7 @@ struct State {
     branches: BTreeMap<(String, String), Vec<MemoryCommit>>,
     turns: VecDeque<Turn>,
     unreadable: BTreeMap<String, GitError>,
+    standing: Standing,
     lookups: usize,
     writes: usize,
     commits: usize,
@@ -209,8 +212,28 @@ impl State {
         }
         let (tip, commit) = self.tip(&plan.base)?;
         let mut files = commit.files.clone();
+        let named =
+            GitPlan { base: GitBranch { branch: Some(tip.branch.clone()), ..plan.base.clone() }, ..plan.clone() };
+        let others = if plan.write_branch.is_some() {
+            self.standing.check(&named)?;
+            self.standing.beside(&[&named])
+        } else {
+            Vec::new()
+        };
+        Self::change(&mut files, plan)?;
+        for other in &others {
+            let mut with = files.clone();
+            if Self::change(&mut with, other).is_ok() {
+                files = with;
+            }
+        }
+        Ok(self.put(plan, named, &tip, files))
+    }
+
+    /// Makes the changes of `plan`.
+    fn change(files: &mut BTreeMap<String, GitEntry>, plan: &GitPlan) -> Result<(), GitError> {
         for change in &plan.files {
-            let entry = Self::entry(&files, &change.path);
+            let entry = Self::entry(files, &change.path);
             let before = match &entry {
                 GitEntry::File(text) => Some(text.as_str()),
                 GitEntry::Missing => None,
@@ -225,11 +248,17 @@ impl State {
             })?;
             files.insert(change.path.clone(), GitEntry::File(after));
         }
+        Ok(())
+    }
+
+    /// Commits `files`, which `plan` made, where they are not there yet.
+    fn put(&mut self, plan: &GitPlan, named: GitPlan, tip: &GitTip, files: BTreeMap<String, GitEntry>) -> GitWritten {
+        self.standing.put(named);
         let name = plan.write_branch.clone().unwrap_or_else(|| tip.branch.clone());
         let key = (plan.base.repository.clone(), name.clone());
         let there = self.branches.get(&key).and_then(|commits| commits.last());
         if let Some(there) = there.filter(|there| there.files == files) {
-            return Ok(GitWritten { branch: name, commit: there.id.clone(), pushed: false });
+            return GitWritten { branch: name, commit: there.id.clone(), pushed: false };
         }
         if name != tip.branch {
             let base = self.branches.get(&(plan.base.repository.clone(), tip.branch.clone())).cloned();
@@ -238,7 +267,7 @@ impl State {
         let author = format!("{} <{}>", plan.commit.author.name, plan.commit.author.email);
         let commit = self.commit(&plan.base.repository, &name, combined(&[plan]), author, files);
         self.commits += 1;
-        Ok(GitWritten { branch: name, commit, pushed: true })
+        GitWritten { branch: name, commit, pushed: true }
     }
 }
 
@@ -266,5 +295,9 @@ impl Git for MemoryGit {
 
     async fn write(&self, plan: GitPlan) -> Result<GitWritten, GitError> {
         self.state().write(&plan)
+    }
+
+    fn stand(&self, policy: &PolicyId, undecided: &[ApplicationId], plans: Vec<GitPlan>) {
+        self.state().standing.replace(policy, undecided, plans);
     }
 }

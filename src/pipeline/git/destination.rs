@@ -96,6 +96,16 @@ impl Destination {
         Ok(Self { branch: branch(git, at, application)?, file })
     }
 
+    /// The usual name of the file, whatever is there.
+    pub fn usual_path(&self) -> &str {
+        match &self.file {
+            FileChoice::Override { names, .. } | FileChoice::Kustomization { names, .. } => {
+                names.first().map_or("", String::as_str)
+            }
+            FileChoice::Keys { path, .. } | FileChoice::Manifest { path } => path,
+        }
+    }
+
     /// The files that have to be read.
     pub fn paths(&self) -> Vec<String> {
         match &self.file {

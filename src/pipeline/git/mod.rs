@@ -3,6 +3,7 @@
 
 mod change;
 mod destination;
+mod draft;
 pub(super) mod file;
 mod keyed_file;
 mod kustomization;
@@ -10,10 +11,14 @@ mod manifest;
 mod message;
 mod override_file;
 mod plan;
+mod propose;
+mod requests;
 mod sheet;
 pub(super) mod snapshot;
+mod standing;
 mod write;
 
 pub use change::{ChangeError, changed};
 pub use destination::same_repository;
 pub use message::combined;
+pub use standing::Standing;

@@ -5,21 +5,30 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
+use super::destination::Destination;
 use super::message::trailers;
 use super::sheet::Sheet;
 use crate::lower::git_template::{ChangeFacts, DEFAULT_MESSAGE, Facts, TemplateError};
 use crate::lower::git_write_back::invalid_branch;
-use crate::model::{Application, CommitPlan, Current, Edit, GitBranch, GitPlan, GitWriteBack, Policy, Problem, Reason};
+use crate::model::{
+    Application, CommitPlan, Current, Edit, GitBranch, GitPlan, GitWriteBack, HeadBranch, Policy, Problem, Reason,
+};
 use crate::pipeline::write::Draft;
 
 /// The longest name of a branch, in bytes.
 const LONGEST_BRANCH: usize = 255;
 
-/// A plan, ready to be written.
+/// What one Application wants of one branch.
 #[derive(Debug, Clone)]
 pub struct Job {
-    /// The plan.
+    /// The plan; without edits where nothing is to be changed.
     pub plan: GitPlan,
+    /// The name of the branch that was read.
+    pub base_name: String,
+    /// The branch that is written, where it is another one.
+    pub head: Option<HeadBranch>,
+    /// What templates see.
+    pub facts: Facts,
 }
 
 /// The files that one branch gets, as they are made.
@@ -30,14 +39,12 @@ struct Work {
     changes: Vec<ChangeFacts>,
 }
 
-/// One plan for each branch that the drafts are written to. A draft whose change cannot be made says why, and the others go on.
+/// One plan for each branch that the drafts are written to, also where nothing is to be changed there. A draft whose change cannot be made says why, and
+/// the others go on.
 pub fn jobs(policy: &Policy, git: &GitWriteBack, application: &Arc<Application>, drafts: &mut [Draft<'_>]) -> Vec<Job> {
     let mut works: BTreeMap<GitBranch, Work> = BTreeMap::new();
     for draft in drafts.iter_mut() {
         let Some(file) = draft.file().cloned() else { continue };
-        if draft.version().is_none() {
-            continue;
-        }
         let branch_name = file.branch_name.clone();
         let work = works.entry(file.branch.clone()).or_insert_with(|| Work {
             branch_name,
@@ -45,6 +52,9 @@ pub fn jobs(policy: &Policy, git: &GitWriteBack, application: &Arc<Application>,
             edits: Vec::new(),
             changes: Vec::new(),
         });
+        if draft.version().is_none() {
+            continue;
+        }
         let same = |sheet: &Sheet| sheet.path() == file.path && sheet.document() == file.document;
         let position = work.sheets.iter().position(same).unwrap_or_else(|| {
             work.sheets.push(file.sheet());
@@ -65,10 +75,11 @@ pub fn jobs(policy: &Policy, git: &GitWriteBack, application: &Arc<Application>,
         }
     }
     let mut jobs = Vec::new();
-    for (base, work) in works.into_iter().filter(|(_, work)| !work.edits.is_empty()) {
+    for (base, work) in works {
         let images: Vec<usize> = work.edits.iter().map(|edit| edit.image).collect();
         match job(policy, git, application, base, work) {
             Ok(job) => jobs.push(job),
+            // Without a change a template that names the content has nothing to say: no draft is told of it.
             Err(problem) => {
                 for draft in drafts.iter_mut().filter(|draft| images.contains(&draft.image.index)) {
                     draft.fail(problem.reason, problem.to_string());
@@ -88,12 +99,11 @@ fn job(
 ) -> Result<Job, Problem> {
     let Work { branch_name, sheets, edits, changes } = work;
     let files: Vec<_> = sheets.into_iter().filter_map(Sheet::change).collect();
-    let paths = files.iter().map(|file| file.path.as_str()).collect::<Vec<_>>().join(",");
     let facts = Facts {
         application: application.id.name.clone(),
         namespace: application.id.namespace.clone(),
         policy: policy.id.to_string(),
-        target_key: target_key(&base, git, &paths),
+        target_key: target_key(&base, git, &usual_paths(policy, git, application, &base)),
         changes,
     };
     let invalid = |error: &TemplateError, place: &str| {
@@ -101,11 +111,12 @@ fn job(
     };
     let template = git.commit.message.as_deref().unwrap_or(DEFAULT_MESSAGE);
     let message = facts.message(template).map_err(|error| invalid(&error, "commit.messageTemplate"))?;
-    let write_branch = match &git.write_branch {
+    let head = match &git.write_branch {
         None => None,
         Some(template) => {
             let name = facts.branch(template).map_err(|error| invalid(&error, "writeBranch"))?;
-            Some(checked(&name)?).filter(|name| *name != branch_name)
+            let name = Some(checked(&name)?).filter(|name| *name != branch_name);
+            name.map(|name| HeadBranch::from_template(template, name))
         }
     };
     let commit = CommitPlan {
@@ -120,12 +131,25 @@ fn job(
         application: application.id.clone(),
         policy: policy.id.clone(),
         base,
-        write_branch,
+        write_branch: head.as_ref().map(|head| head.name().to_owned()),
         files,
         edits,
         commit,
     };
-    Ok(Job { plan })
+    Ok(Job { plan, base_name: branch_name, head, facts })
+}
+
+/// The files of a branch that the policy may write for an Application, whether they change now or not: so they name one destination for ever.
+fn usual_paths(policy: &Policy, git: &GitWriteBack, application: &Application, base: &GitBranch) -> String {
+    let destinations = policy.images.iter().filter_map(|image| Destination::of(git, image, application).ok());
+    let mut paths: Vec<String> = Vec::new();
+    for destination in destinations.filter(|destination| destination.branch == *base) {
+        let path = destination.usual_path().to_owned();
+        if !paths.contains(&path) {
+            paths.push(path);
+        }
+    }
+    paths.join(",")
 }
 
 /// The name of a branch that a template made: cut to what Git takes.

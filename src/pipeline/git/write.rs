@@ -40,7 +40,7 @@ impl<'a> Desk<'a> {
             let jobs = plan::jobs(self.policy, git, &finding.application, &mut drafts);
             let mut again = false;
             if !self.policy.dry_run {
-                for job in jobs {
+                for job in jobs.into_iter().filter(|job| !job.plan.edits.is_empty()) {
                     again |= self.carry_out(port, git, &finding.application, job, &mut drafts).await;
                 }
             }
@@ -64,7 +64,7 @@ impl<'a> Desk<'a> {
     }
 
     /// Leaves branches alone whose newest commit another updater made not long ago. Asked only of branches that are to be written.
-    async fn leave_to_another(&self, port: &dyn Git, application: &Application, drafts: &mut [Draft<'a>]) {
+    pub(super) async fn leave_to_another(&self, port: &dyn Git, application: &Application, drafts: &mut [Draft<'a>]) {
         if self.policy.dry_run || guard::may_take_over(application, self.policy) {
             return;
         }
@@ -78,8 +78,8 @@ impl<'a> Desk<'a> {
         }
     }
 
-    /// Writes one plan; whether it has to be decided anew.
-    async fn carry_out(
+    /// Writes one plan to the branch that was read; whether it has to be decided anew.
+    pub(super) async fn carry_out(
         &self,
         port: &dyn Git,
         git: &GitWriteBack,
@@ -87,23 +87,9 @@ impl<'a> Desk<'a> {
         job: Job,
         drafts: &mut [Draft<'a>],
     ) -> bool {
-        if let Some(branch) = &job.plan.write_branch {
-            match self.proposed(port, &job, branch, drafts).await {
-                Ok(Some(written)) => {
-                    tell(drafts, &job, |draft| draft.awaiting(&written));
-                    return false;
-                }
-                Ok(None) => {}
-                Err(error) => {
-                    tell(drafts, &job, |draft| draft.fail(error.reason, error.message.clone()));
-                    return false;
-                }
-            }
-        }
-        let on_base = job.plan.write_branch.is_none();
         let written_at = self.ports.clock.now();
         match port.write(job.plan.clone()).await {
-            Ok(written) if on_base => {
+            Ok(written) => {
                 let refreshed = if git.refresh { self.refresh(&job).await } else { None };
                 for edit in &job.plan.edits {
                     let draft = drafts.iter_mut().find(|draft| draft.image.index == edit.image);
@@ -113,7 +99,6 @@ impl<'a> Desk<'a> {
                     }
                 }
             }
-            Ok(written) => tell(drafts, &job, |draft| draft.awaiting(&written)),
             Err(error) if error.changed => return true,
             Err(error) => tell(drafts, &job, |draft| draft.fail(error.reason, error.message.clone())),
         }
@@ -127,7 +112,7 @@ impl<'a> Desk<'a> {
     }
 
     /// The commit of the branch `name` that holds the changes already, if it does.
-    async fn proposed(
+    pub(super) async fn proposed(
         &self,
         port: &dyn Git,
         job: &Job,
@@ -160,7 +145,7 @@ impl<'a> Desk<'a> {
     }
 
     /// The Application and its files as they are now; `None` when it is gone or no longer matches.
-    async fn read_anew(&self, before: &Finding) -> Result<Option<Finding>, WriteError> {
+    pub(super) async fn read_anew(&self, before: &Finding) -> Result<Option<Finding>, WriteError> {
         let id = &before.application.id;
         let unavailable =
             |error: ApplicationsError| WriteError::Unavailable { application: id.clone(), cause: error.to_string() };
@@ -188,7 +173,7 @@ impl<'a> Desk<'a> {
 }
 
 /// Tells each draft of the plan what became of it.
-fn tell<'a>(drafts: &mut [Draft<'a>], job: &Job, mut tell: impl FnMut(&mut Draft<'a>)) {
+pub(super) fn tell<'a>(drafts: &mut [Draft<'a>], job: &Job, mut tell: impl FnMut(&mut Draft<'a>)) {
     for draft in drafts.iter_mut().filter(|draft| job.plan.edits.iter().any(|edit| edit.image == draft.image.index)) {
         tell(draft);
     }

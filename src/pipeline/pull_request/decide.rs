@@ -95,7 +95,7 @@ pub(super) fn refusals(plan: &PullRequestPlan, found: &[PullRequest], is_newer: 
         }
         None
     };
-    plan.changes.iter().map(refused).collect()
+    plan.changes.iter().map(|change| refused(change).filter(|_| !plan.lifted.contains(change))).collect()
 }
 
 fn refusal(reason: Reason, pull_request: &PullRequest) -> Refusal {
@@ -104,7 +104,11 @@ fn refusal(reason: Reason, pull_request: &PullRequest) -> Refusal {
 
 /// What becomes of our open pull request. Changes of other policies that share the target stay in it.
 fn with_open(plan: &PullRequestPlan, pull_request: &PullRequest, marker: &Marker) -> Move {
-    let mut changes: Vec<_> = marker.changes().into_iter().filter(|change| change.policy != plan.policy).collect();
+    let stays = |change: &PullRequestChange| {
+        let known = plan.changes.iter().any(|new| new.application == change.application && new.image == change.image);
+        change.policy != plan.policy || (!known && plan.undecided.contains(&change.application))
+    };
+    let mut changes: Vec<_> = marker.changes().into_iter().filter(stays).collect();
     changes.extend(plan.changes.iter().cloned());
     changes.sort();
     if changes.is_empty() {
@@ -124,7 +128,7 @@ fn with_open(plan: &PullRequestPlan, pull_request: &PullRequest, marker: &Marker
     Move::Leave(pull_request.clone())
 }
 
-/// Open pull requests of the target from heads of older content, that bring nothing of another policy.
+/// Open pull requests of the target from heads of older content, all of whose changes the plan replaces, or knows to be no longer wanted.
 fn superseded(plan: &PullRequestPlan, here: &[(&PullRequest, Option<Marker>)]) -> Vec<(PullRequest, String)> {
     if matches!(plan.head, HeadBranch::Stable(_)) {
         return Vec::new();
@@ -132,7 +136,11 @@ fn superseded(plan: &PullRequestPlan, here: &[(&PullRequest, Option<Marker>)]) -
     let older = |(pull_request, marker): &(&PullRequest, Option<Marker>)| {
         let marker = marker.as_ref()?;
         let ours = is_open(pull_request) && pull_request.head != plan.head.name();
-        let alone = marker.changes().iter().all(|change| change.policy == plan.policy);
+        let replaced = |old: &PullRequestChange| {
+            let covered = plan.changes.iter().any(|new| new.application == old.application && new.image == old.image);
+            old.policy == plan.policy && (covered || !plan.undecided.contains(&old.application))
+        };
+        let alone = marker.changes().iter().all(replaced);
         (ours && alone).then(|| ((*pull_request).clone(), marker.closed().put_into(&pull_request.body)))
     };
     here.iter().filter_map(older).collect()

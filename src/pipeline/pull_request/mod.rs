@@ -72,6 +72,14 @@ impl Seen {
     pub fn refusals(&self, plan: &PullRequestPlan, is_newer: IsNewer<'_>) -> Vec<Option<Refusal>> {
         decide::refusals(plan, &self.found, is_newer)
     }
+
+    /// Where people look at the open pull request of the plan's head, if there is one.
+    pub fn open(&self, plan: &PullRequestPlan) -> Option<&str> {
+        let open = |found: &&PullRequest| {
+            found.state == PullRequestState::Open && found.head == plan.head.name() && found.base == plan.base
+        };
+        self.found.iter().find(open).map(|found| found.url.as_str())
+    }
 }
 
 impl PullRequestOutcome {

@@ -1,0 +1,66 @@
+//! What stands on branches of our own. Such a branch is made anew from its base, so whoever makes it has to know the changes of all who share it.
+
+use std::collections::BTreeMap;
+
+use super::destination::same_repository;
+use crate::model::{ApplicationId, GitPlan, PolicyId, Reason};
+use crate::ports::GitError;
+
+/// The plans that stand on branches of our own, as far as this process knows. One policy and Application has one plan a branch.
+///
+/// After a restart it knows nothing: a branch may lack somebody's change then until that policy is looked at, which writes it again.
+#[derive(Debug, Default)]
+pub struct Standing {
+    plans: BTreeMap<(PolicyId, ApplicationId, String), GitPlan>,
+}
+
+impl Standing {
+    /// Whether `plan` may be written: a branch of our own is made from one base.
+    ///
+    /// # Errors
+    /// `BranchNotOurs` where somebody else makes the branch from another base, so that the two would write over each other for ever.
+    pub fn check(&self, plan: &GitPlan) -> Result<(), GitError> {
+        let own = |other: &GitPlan| other.policy == plan.policy && other.application == plan.application;
+        let clash =
+            self.plans.values().find(|other| !own(other) && same_branch(other, plan) && !same_base(other, plan));
+        let Some(other) = clash else { return Ok(()) };
+        let name = plan.write_branch.as_deref().unwrap_or_default();
+        let message = format!(
+            "`{name}` is made from `{}` for the policy `{}` and the Application `{}`, and cannot be made from `{}` as well; name a branch for each with `{{{{ .TargetKey }}}}`",
+            other.base, other.policy, other.application, plan.base
+        );
+        Err(GitError::new(Reason::BranchNotOurs, message))
+    }
+
+    /// A plan was written.
+    pub fn put(&mut self, plan: GitPlan) {
+        let Some(branch) = plan.write_branch.clone() else { return };
+        self.plans.insert((plan.policy.clone(), plan.application.clone(), branch), plan);
+    }
+
+    /// From now on these plans of a policy stand, and those of Applications that are undecided; no others of it.
+    pub fn replace(&mut self, policy: &PolicyId, undecided: &[ApplicationId], plans: Vec<GitPlan>) {
+        self.plans.retain(|(of, application, _), _| of != policy || undecided.contains(application));
+        for plan in plans {
+            self.put(plan);
+        }
+    }
+
+    /// What stands on the branch that `plans` are written to, beside them.
+    pub fn beside(&self, plans: &[&GitPlan]) -> Vec<GitPlan> {
+        let Some(first) = plans.first() else { return Vec::new() };
+        let replaced = |other: &GitPlan| {
+            plans.iter().any(|plan| plan.policy == other.policy && plan.application == other.application)
+        };
+        let here = self.plans.values().filter(|other| same_branch(other, first) && same_base(other, first));
+        here.filter(|other| !replaced(other)).cloned().collect()
+    }
+}
+
+fn same_branch(one: &GitPlan, other: &GitPlan) -> bool {
+    one.write_branch == other.write_branch && same_repository(&one.base.repository, &other.base.repository)
+}
+
+fn same_base(one: &GitPlan, other: &GitPlan) -> bool {
+    one.base.branch == other.base.branch
+}

@@ -1,0 +1,371 @@
+//! Pull requests through the whole pipeline, on repositories and a forge in memory: what is offered, what is not, and what a failure costs.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail loudly")]
+
+mod world;
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use async_trait::async_trait;
+use fairlead::model::{ForgeRepository, MergeMethod, PullRequest, PullRequestDraft, PullRequestState, Reason, Report};
+use fairlead::pipeline;
+use fairlead::ports::{Forge, ForgeError, GitError, PullRequestWritten};
+use world::World;
+
+const REPOSITORY: &str = "https://git.example/web";
+const APP: &str = "registry.example/app";
+const VALUES: &str = "chart/values.yaml";
+const TEXT: &str = "image:\n  tag: 1.0.0\nsidecar:\n  tag: 1.0.0\n";
+
+/// A forge with one repository.
+#[derive(Default)]
+struct MemoryForge(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    pulls: Vec<(PullRequest, String)>,
+    down: bool,
+    questions: usize,
+    changes: usize,
+    merges: usize,
+}
+
+impl MemoryForge {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+
+    fn ask(&self) -> Result<MutexGuard<'_, State>, ForgeError> {
+        let mut state = self.state();
+        state.questions += 1;
+        if state.down {
+            return Err(ForgeError::new(Reason::ForgeUnreachable, "the forge is away"));
+        }
+        Ok(state)
+    }
+
+    fn change(&self) -> Result<MutexGuard<'_, State>, ForgeError> {
+        let mut state = self.ask()?;
+        state.questions -= 1;
+        state.changes += 1;
+        Ok(state)
+    }
+
+    /// Number, state and title of all, oldest first.
+    fn told(&self) -> Vec<String> {
+        let state = self.state();
+        state.pulls.iter().map(|(pull, title)| format!("#{} {:?} {title}", pull.number, pull.state)).collect()
+    }
+
+    fn set(&self, number: u64, to: PullRequestState) {
+        let mut state = self.state();
+        state.pulls.iter_mut().filter(|(pull, _)| pull.number == number).for_each(|(pull, _)| pull.state = to);
+    }
+
+    fn asked(&self) -> (usize, usize) {
+        let state = self.state();
+        (state.questions, state.changes)
+    }
+}
+
+#[async_trait]
+impl Forge for MemoryForge {
+    async fn find(&self, _: &ForgeRepository, head: &str, base: &str) -> Result<Vec<PullRequest>, ForgeError> {
+        let state = self.ask()?;
+        let fits = |pull: &&PullRequest| pull.head == head && pull.base == base;
+        Ok(state.pulls.iter().rev().map(|(pull, _)| pull).filter(fits).cloned().collect())
+    }
+
+    async fn open_on(&self, _: &ForgeRepository, base: &str) -> Result<Vec<PullRequest>, ForgeError> {
+        let state = self.ask()?;
+        let fits = |pull: &&PullRequest| pull.state == PullRequestState::Open && pull.base == base;
+        Ok(state.pulls.iter().rev().map(|(pull, _)| pull).filter(fits).cloned().collect())
+    }
+
+    async fn open(&self, _: &ForgeRepository, draft: &PullRequestDraft) -> Result<PullRequestWritten, ForgeError> {
+        let mut state = self.change()?;
+        let number = state.pulls.len() as u64 + 1;
+        let pull = PullRequest {
+            number,
+            url: format!("https://git.example/web/pulls/{number}"),
+            head: draft.head.clone(),
+            base: draft.base.clone(),
+            body: draft.body.clone(),
+            state: PullRequestState::Open,
+            head_commit: None,
+        };
+        state.pulls.push((pull.clone(), draft.title.clone()));
+        Ok(PullRequestWritten { pull_request: pull, left_undone: vec!["label `images` is not taken".to_owned()] })
+    }
+
+    async fn update(
+        &self,
+        _: &ForgeRepository,
+        number: u64,
+        draft: &PullRequestDraft,
+    ) -> Result<PullRequestWritten, ForgeError> {
+        let mut state = self.change()?;
+        let (pull, title) = state.pulls.iter_mut().find(|(pull, _)| pull.number == number).unwrap();
+        (pull.body, *title) = (draft.body.clone(), draft.title.clone());
+        Ok(PullRequestWritten { pull_request: pull.clone(), left_undone: Vec::new() })
+    }
+
+    async fn set_body(&self, _: &ForgeRepository, number: u64, body: &str) -> Result<(), ForgeError> {
+        let mut state = self.change()?;
+        state
+            .pulls
+            .iter_mut()
+            .filter(|(pull, _)| pull.number == number)
+            .for_each(|(pull, _)| body.clone_into(&mut pull.body));
+        Ok(())
+    }
+
+    async fn close(&self, at: &ForgeRepository, number: u64, body: &str, _: &str) -> Result<(), ForgeError> {
+        self.set_body(at, number, body).await?;
+        self.set(number, PullRequestState::Closed);
+        Ok(())
+    }
+
+    async fn merge_when_ready(&self, _: &ForgeRepository, _: &PullRequest, _: MergeMethod) -> Result<(), ForgeError> {
+        self.change()?.merges += 1;
+        Ok(())
+    }
+}
+
+/// A policy for `applications` that offers one image with this key.
+fn policy(applications: &str, image: &str, git: &str) -> String {
+    format!(
+        "applications: [{applications}]\nimages: [{image}]\nwriteBack: {{ method: Git, git: {{ target: HelmValues, {git} }} }}"
+    )
+}
+
+fn app_policy(git: &str) -> String {
+    policy(
+        "{ name: app }",
+        "{ image: registry.example/app, constraint: ~1.0, target: { helm: { tag: image.tag } } }",
+        git,
+    )
+}
+
+const PULL_REQUEST: &str = "pullRequest: { provider: GitHub }";
+
+fn world(policy: &str) -> (World, Arc<MemoryForge>) {
+    let mut world = World::new(policy)
+        .helm("app", &[], &["registry.example/app:1.0.0"])
+        .tags(APP, &["1.0.0", "1.0.1", "1.0.2", "1.2.0"]);
+    world.git.push(REPOSITORY, "main", VALUES, TEXT);
+    let forge = Arc::new(MemoryForge::default());
+    world.forge = Some(forge.clone());
+    (world, forge)
+}
+
+fn said(report: &Report) -> String {
+    let problems = report.problems.iter().map(|problem| format!("{}: {problem}", problem.reason));
+    let images = report
+        .images
+        .iter()
+        .map(|image| format!("{} of {}: {}: {}", image.image, image.application.name, image.reason, image.message));
+    problems.chain(images).collect::<Vec<_>>().join("\n")
+}
+
+fn reason(report: &Report) -> Reason {
+    report.images[0].reason
+}
+
+/// The branch of the newest pull request, with its file.
+fn head(world: &World, forge: &MemoryForge) -> String {
+    let head = forge.state().pulls.last().unwrap().0.head.clone();
+    world.git.text(REPOSITORY, &head, VALUES).unwrap()
+}
+
+#[tokio::test]
+async fn a_change_is_offered_once_and_quiet_looks_ask_once() {
+    let (mut world, forge) = world(&app_policy(PULL_REQUEST));
+    let report = world.look().await;
+    insta::assert_snapshot!(said(&report), @"registry.example/app of app: PullRequestOpen: `1.0.2`: the change waits in pull request #1: https://git.example/web/pulls/1; label `images` is not taken");
+    assert_eq!(report.images[0].current.as_deref(), Some("1.0.0"));
+    assert_eq!(forge.told(), ["#1 Open Update registry.example/app of app to 1.0.2"]);
+    assert_eq!(head(&world, &forge), TEXT.replacen("1.0.0", "1.0.2", 1));
+    assert_eq!(world.git.text(REPOSITORY, "main", VALUES).as_deref(), Some(TEXT));
+    world.look().await;
+    let (told, asked, commits) = (world.status.clone(), forge.asked(), world.git.asked().2);
+    for _ in 0..5 {
+        world.restart();
+        let report = world.look().await;
+        assert_eq!(reason(&report), Reason::PullRequestOpen);
+        assert_eq!(pipeline::events(&report, told.as_ref()), []);
+    }
+    assert_eq!(forge.asked(), (asked.0 + 5, asked.1));
+    assert_eq!(world.git.asked().2, commits);
+}
+
+#[tokio::test]
+async fn a_closed_pull_request_is_a_no_until_something_newer_or_until_a_person_lifts_it() {
+    let (mut world, forge) = world(&app_policy(PULL_REQUEST));
+    world.look().await;
+    forge.set(1, PullRequestState::Closed);
+    for _ in 0..3 {
+        let report = world.look().await;
+        assert_eq!(reason(&report), Reason::PullRequestClosed);
+    }
+    insta::assert_snapshot!(said(&world.look().await), @"registry.example/app of app: PullRequestClosed: pull request #1 was closed by hand; it is held until something newer, reopen it to go on: https://git.example/web/pulls/1");
+    assert_eq!(forge.asked().1, 1);
+    world.push(APP, "1.0.3", "2026-04-01T00:00:00Z");
+    assert_eq!(reason(&world.look().await), Reason::PullRequestOpen);
+    assert_eq!(head(&world, &forge), TEXT.replacen("1.0.0", "1.0.3", 1));
+    forge.set(2, PullRequestState::Closed);
+    assert_eq!(reason(&world.look().await), Reason::PullRequestClosed);
+    world.annotate("fairlead.dev/resume", "2026-06-01");
+    assert_eq!(reason(&world.look().await), Reason::PullRequestOpen);
+    assert_eq!(reason(&world.look().await), Reason::PullRequestOpen);
+    let told: Vec<String> = forge.told().iter().map(|told| told[..9].trim().to_owned()).collect();
+    assert_eq!(told, ["#1 Closed", "#2 Closed", "#3 Open U"]);
+}
+
+#[tokio::test]
+async fn what_was_merged_counts_as_written_and_a_revert_holds() {
+    let (mut world, forge) = world(&app_policy(PULL_REQUEST));
+    world.look().await;
+    forge.set(1, PullRequestState::Merged);
+    world.git.push(REPOSITORY, "main", VALUES, &TEXT.replacen("1.0.0", "1.0.2", 1));
+    assert_eq!(reason(&world.look().await), Reason::UpToDate);
+    let asked = forge.asked();
+    assert_eq!(reason(&world.look().await), Reason::UpToDate);
+    assert_eq!(forge.asked(), asked, "nothing waits, so the forge is not asked");
+    world.git.push(REPOSITORY, "main", VALUES, TEXT);
+    assert_eq!(reason(&world.look().await), Reason::RolledBackByHand);
+    assert_eq!(forge.told().len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_no_longer_wanted_is_closed_and_says_no_to_nothing() {
+    let (mut world, forge) = world(&app_policy(PULL_REQUEST));
+    world.look().await;
+    world.git.push(REPOSITORY, "main", VALUES, &TEXT.replacen("1.0.0", "1.0.2", 1));
+    forge.state().down = true;
+    assert_eq!(reason(&world.look().await), Reason::ForgeUnreachable, "what cannot be closed is told");
+    forge.state().down = false;
+    assert_eq!(reason(&world.look().await), Reason::UpToDate);
+    assert_eq!(forge.told(), ["#1 Closed Update registry.example/app of app to 1.0.2"]);
+    world.push(APP, "1.0.3", "2026-04-01T00:00:00Z");
+    assert_eq!(reason(&world.look().await), Reason::PullRequestOpen);
+}
+
+#[tokio::test]
+async fn a_registry_that_fails_closes_nothing() {
+    let (mut world, forge) = world(&app_policy(PULL_REQUEST));
+    world.look().await;
+    let repository = world::repository_of(APP);
+    let error = fairlead::ports::RegistryError::new(Reason::RegistryUnreachable, "away");
+    world.registry.fail(&repository, Some(error));
+    let asked = forge.asked();
+    assert_eq!(reason(&world.look().await), Reason::RegistryUnreachable);
+    assert_eq!(forge.asked(), asked);
+    world.registry.fail(&repository, None);
+    assert_eq!(reason(&world.look().await), Reason::PullRequestOpen);
+    assert_eq!(forge.told(), ["#1 Open Update registry.example/app of app to 1.0.2"]);
+}
+
+#[tokio::test]
+async fn without_an_answer_of_the_forge_nothing_is_written() {
+    let (mut world, forge) = world(&app_policy(PULL_REQUEST));
+    forge.state().down = true;
+    for _ in 0..3 {
+        let report = world.look().await;
+        insta::allow_duplicates! { insta::assert_snapshot!(said(&report), @"registry.example/app of app: ForgeUnreachable: the forge is away"); }
+    }
+    assert_eq!(world.git.asked().1, 0);
+    forge.state().down = false;
+    assert_eq!(reason(&world.look().await), Reason::PullRequestOpen);
+}
+
+#[tokio::test]
+async fn a_branch_that_cannot_be_written_opens_nothing() {
+    let (mut world, forge) = world(&app_policy(PULL_REQUEST));
+    world.git.fail_write(GitError::new(Reason::GitDenied, "no"));
+    assert_eq!(reason(&world.look().await), Reason::GitDenied);
+    assert_eq!(forge.told(), Vec::<String>::new());
+    assert_eq!(reason(&world.look().await), Reason::PullRequestOpen);
+}
+
+#[tokio::test]
+async fn applications_that_share_a_branch_share_its_pull_request() {
+    let both = "{ name: app }, { name: api }";
+    let image = "{ image: registry.example/app, constraint: ~1.0 }";
+    let git = "target: Override, writeBranch: updates, pullRequest: { provider: GitHub, title: 'Update {{ .AppName }}', autoMerge: true }";
+    let policy = policy(both, image, git).replace("target: HelmValues, ", "");
+    let (world, forge) = world(&policy);
+    let mut world = world.helm("api", &[], &["registry.example/app:1.0.0"]);
+    world.look().await;
+    assert_eq!(forge.told(), ["#1 Open Update api, app"]);
+    assert_eq!(forge.state().merges, 1);
+    let file = |world: &World, branch: &str, name: &str| {
+        world.git.text(REPOSITORY, branch, &format!("chart/.argocd-source-{name}.yaml"))
+    };
+    let written = file(&world, "updates", "app").unwrap();
+    assert!(file(&world, "updates", "api").is_some() && file(&world, "main", "app").is_none());
+    // A person brings one of them to the base: the pull request holds the other from now on.
+    world.git.push(REPOSITORY, "main", "chart/.argocd-source-app.yaml", &written);
+    let report = world.look().await;
+    assert_eq!(
+        report.images.iter().map(|image| image.reason).collect::<Vec<_>>(),
+        [Reason::PullRequestOpen, Reason::UpToDate]
+    );
+    assert_eq!(forge.told(), ["#1 Open Update api"]);
+    assert_eq!(forge.state().merges, 2, "once for each content");
+}
+
+#[tokio::test]
+async fn policies_that_share_a_branch_keep_each_others_changes() {
+    let one = app_policy(PULL_REQUEST);
+    let image = "{ image: registry.example/sidecar, constraint: ~1.0, target: { helm: { tag: sidecar.tag } } }";
+    let other = policy("{ name: app }", image, PULL_REQUEST);
+    let (world, forge) = world(&one);
+    let world = world.beside("other", "2026-02-01T00:00:00Z", &other);
+    let mut world = world
+        .helm("app", &[], &["registry.example/app:1.0.0", "registry.example/sidecar:1.0.0"])
+        .tags("registry.example/sidecar", &["1.0.0", "1.0.1"]);
+    world.look().await;
+    world.turn();
+    assert_eq!(reason(&world.look().await), Reason::PullRequestOpen);
+    let shared = TEXT.replacen("1.0.0", "1.0.2", 1).replacen("1.0.0", "1.0.1", 1);
+    assert_eq!(head(&world, &forge), shared);
+    assert_eq!(forge.told(), ["#1 Open Update 2 images of app"]);
+    world.turn();
+    let (commits, changes) = (world.git.asked().2, forge.asked().1);
+    for _ in 0..4 {
+        assert_eq!(reason(&world.look().await), Reason::PullRequestOpen);
+        world.turn();
+    }
+    assert_eq!((world.git.asked().2, forge.asked().1), (commits, changes), "nobody takes turns");
+    assert_eq!(head(&world, &forge), shared);
+}
+
+#[tokio::test]
+async fn a_name_of_the_content_gets_a_pull_request_for_each() {
+    let git = "writeBranch: 'updates-{{ .SHA256 }}', pullRequest: { provider: GitHub }";
+    let (mut world, forge) = world(&app_policy(git));
+    world.look().await;
+    world.push(APP, "1.0.3", "2026-04-01T00:00:00Z");
+    assert_eq!(reason(&world.look().await), Reason::PullRequestOpen);
+    let told: Vec<String> = forge.told().iter().map(|told| told[..9].trim().to_owned()).collect();
+    assert_eq!(told, ["#1 Closed", "#2 Open U"]);
+    world.git.push(REPOSITORY, "main", VALUES, &TEXT.replacen("1.0.0", "1.0.3", 1));
+    assert_eq!(reason(&world.look().await), Reason::UpToDate);
+    assert!(forge.told()[1].starts_with("#2 Closed"), "{:?}", forge.told());
+}
+
+#[tokio::test]
+async fn a_pull_request_needs_a_branch_of_its_own() {
+    let git = "writeBranch: main, pullRequest: { provider: GitHub }";
+    let (mut world, forge) = world(&app_policy(git));
+    insta::assert_snapshot!(said(&world.look().await), @"registry.example/app of app: InvalidTarget: spec.writeBack.git.writeBranch: a pull request needs a branch of its own, and this makes `main`; name another branch than the one that is read");
+    assert_eq!((forge.asked(), world.git.asked().1), ((0, 0), 0));
+}
+
+#[tokio::test]
+async fn a_dry_run_asks_no_forge() {
+    let (mut world, forge) = world(&format!("dryRun: true\n{}", app_policy(PULL_REQUEST)));
+    assert_eq!(reason(&world.look().await), Reason::WouldUpdate);
+    assert_eq!((forge.asked(), world.git.asked().1), ((0, 0), 0));
+}
