@@ -186,9 +186,11 @@ impl Scene {
         let kind = ["helm", "kustomize", "plugin", "directory"].into_iter().find(|kind| source.get(kind).is_some());
         let kind = kind.unwrap_or("directory");
         let source_type = format!("{}{}", kind[..1].to_uppercase(), &kind[1..]);
-        source["repoURL"] = json!("https://git.example.com/fleet.git");
-        source["path"] = json!("apps/web");
-        source["targetRevision"] = json!("main");
+        let usual =
+            [("repoURL", "https://git.example.com/fleet.git"), ("path", "apps/web"), ("targetRevision", "main")];
+        for (field, value) in usual.into_iter().filter(|(field, _)| source.get(field).is_none()).collect::<Vec<_>>() {
+            source[field] = json!(value);
+        }
         let mut object = json!({
             "apiVersion": "argoproj.io/v1alpha1", "kind": "Application", "metadata": metadata,
             "spec": {
@@ -340,6 +342,13 @@ impl Scene {
             "metadata": {"name": name}, "type": "kubernetes.io/dockerconfigjson",
             "stringData": {".dockerconfigjson": docker_config},
         });
+        create(&self.objects::<Secret>(), object).await;
+    }
+
+    /// Creates a Secret of texts by which Argo CD would know a repository.
+    pub async fn repository_secret(&self, name: &str, data: &Value) {
+        let labels = json!({"argocd.argoproj.io/secret-type": "repository"});
+        let object = json!({"metadata": {"name": name, "labels": labels}, "stringData": data});
         create(&self.objects::<Secret>(), object).await;
     }
 

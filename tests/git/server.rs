@@ -47,6 +47,7 @@ struct Shared {
     authorization: Option<String>,
     mood: Mutex<Mood>,
     pushes: AtomicUsize,
+    lookups: AtomicUsize,
     arrived: Notify,
     go_on: Notify,
     done: Notify,
@@ -60,6 +61,7 @@ impl Server {
             authorization,
             mood: Mutex::default(),
             pushes: AtomicUsize::new(0),
+            lookups: AtomicUsize::new(0),
             arrived: Notify::new(),
             go_on: Notify::new(),
             done: Notify::new(),
@@ -79,6 +81,11 @@ impl Server {
     /// How many pushes have come.
     pub fn pushes(&self) -> usize {
         self.shared.pushes.load(Ordering::SeqCst)
+    }
+
+    /// How many conversations have begun, those for pushes left out.
+    pub fn lookups(&self) -> usize {
+        self.shared.lookups.load(Ordering::SeqCst)
     }
 
     /// Waits for a push to come.
@@ -129,6 +136,9 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     let push = parts.uri.path().ends_with("git-receive-pack") && parts.method == "POST";
     if push {
         shared.pushes.fetch_add(1, Ordering::SeqCst);
+    }
+    if parts.uri.to_string().ends_with("info/refs?service=git-upload-pack") {
+        shared.lookups.fetch_add(1, Ordering::SeqCst);
     }
     let authorization = parts.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
     let allowed = shared.authorization.as_ref().is_none_or(|wanted| authorization == Some(wanted.as_bytes()));

@@ -14,6 +14,7 @@ mod bad_input;
 mod chart;
 mod chart_installed;
 mod faults;
+mod git;
 #[allow(dead_code, reason = "the tests of writing to Git use all of it")]
 #[path = "../../../tests/git/server.rs"]
 mod git_server;

@@ -1,0 +1,256 @@
+//! Writing to Git: the real binary, a real API server, and a Git server for smart HTTP with a login.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use fairlead::api::ImageState;
+use fairlead_e2e::{AuditEntry, Configured, Deadline, Fairlead, FaultProxy, Scene, Unready, eventually};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::git_server::{Server, basic};
+
+const USER: &str = "bot";
+const PASSWORD: &str = "open sesame";
+const OVERRIDE: &str = "apps/web/.argocd-source-web.yaml";
+const SOON: Duration = Duration::from_secs(30);
+
+/// A repository, the server that it is reached by, and a Fairlead that may write it.
+struct Forge {
+    folder: TempDir,
+    server: Server,
+    state: TempDir,
+}
+
+impl Forge {
+    /// A repository whose branch `main` holds `files`.
+    async fn new(files: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let server = Server::start(folder.path(), Some(basic(USER, PASSWORD))).await;
+        let forge = Self { folder, server, state: tempfile::tempdir().expect("a folder") };
+        git(forge.folder.path(), &["init", "--quiet", "--bare", "--initial-branch=main", "fleet.git"]);
+        for (name, value) in [("uploadpack.allowFilter", "true"), ("http.receivepack", "true")] {
+            forge.git(&["config", name, value]);
+        }
+        forge.push("README.md", "read me\n");
+        for (path, text) in files {
+            forge.push(path, text);
+        }
+        forge
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}/fleet.git", self.server.host)
+    }
+
+    fn git(&self, arguments: &[&str]) -> String {
+        git(&self.folder.path().join("fleet.git"), arguments)
+    }
+
+    /// Commits `text` at `path`, as somebody else does.
+    fn push(&self, path: &str, text: &str) {
+        let work = tempfile::tempdir().expect("a folder");
+        git(work.path(), &["clone", "--quiet", &self.folder.path().join("fleet.git").to_string_lossy(), "."]);
+        let file = work.path().join(path);
+        std::fs::create_dir_all(file.parent().expect("a folder")).expect("it can be made");
+        std::fs::write(file, text).expect("it can be written");
+        git(work.path(), &["checkout", "--quiet", "-B", "main"]);
+        git(work.path(), &["add", "--all"]);
+        git(work.path(), &["commit", "--quiet", "--message=by hand"]);
+        git(work.path(), &["push", "--quiet", "origin", "main"]);
+    }
+
+    /// The text at `path` of `main`.
+    fn text(&self, path: &str) -> Option<String> {
+        let folder = self.folder.path().join("fleet.git");
+        let output = command(&folder).args(["cat-file", "blob", &format!("main:{path}")]).output().expect("Git starts");
+        output.status.success().then(|| String::from_utf8(output.stdout).expect("text"))
+    }
+
+    fn commits(&self) -> usize {
+        self.git(&["rev-list", "--count", "main"]).trim().parse().expect("a number")
+    }
+
+    /// Waits until the file holds `text`.
+    async fn expect(&self, path: &str, text: &str) {
+        eventually(&format!("`{path}` is as it should be"), Deadline::after(SOON), async || match self.text(path) {
+            Some(found) if found == text => Ok(()),
+            other => Err(other),
+        })
+        .await;
+    }
+
+    /// Starts Fairlead; Argo CD's namespace is that of the scene.
+    async fn start(&self, scene: &Scene, plain_http: &[&str]) -> Fairlead {
+        let environment = vec![
+            ("FAIRLEAD_ARGOCD_NAMESPACE", scene.namespace.clone()),
+            ("FAIRLEAD_GIT_STATE_DIR", self.state.path().to_string_lossy().into_owned()),
+        ];
+        scene.start_configured(plain_http, Configured { environment, ..Configured::default() }).await
+    }
+
+    /// The Secret by which Argo CD knows the repository.
+    async fn known_to_argo_cd(&self, scene: &Scene, password: &str) {
+        let data = json!({"url": self.url(), "username": USER, "password": password, "type": "git"});
+        scene.repository_secret("fleet", &data).await;
+    }
+
+    /// A source of the repository.
+    fn source(&self, mut source: Value) -> Value {
+        source["repoURL"] = json!(self.url());
+        source
+    }
+}
+
+fn command(folder: &Path) -> Command {
+    let mut command = Command::new("git");
+    command.current_dir(folder).env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null").args([
+        "-c",
+        "user.name=A Person",
+        "-c",
+        "user.email=person@example.com",
+    ]);
+    command
+}
+
+fn git(folder: &Path, arguments: &[&str]) -> String {
+    let output = command(folder).args(arguments).output().expect("Git starts");
+    assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// A policy for these Applications and images that writes to Git.
+fn policy(applications: &[&str], images: Value, settings: Value) -> Value {
+    let applications: Vec<Value> = applications.iter().map(|name| json!({"name": name})).collect();
+    json!({"applications": applications, "images": images, "writeBack": {"method": "Git", "git": settings}})
+}
+
+async fn expect_state(scene: &Scene, name: &str, reason: &str) {
+    scene
+        .expect_policy(name, &format!("an image says {reason}"), Deadline::after(SOON), |object| {
+            object.status.as_ref().is_some_and(|status| status.images.iter().any(|image| image.reason == reason))
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_override_is_committed_with_argo_cds_login_and_a_quiet_look_asks_once() {
+    let scene = Scene::new("git-override").await;
+    let forge = Forge::new(&[]).await;
+    forge.known_to_argo_cd(&scene, PASSWORD).await;
+    let repository = scene.repository("app");
+    scene.registry().push_all(&repository, &["1.0.0", "1.0.1"]).await;
+    let proxy = FaultProxy::start(&scene.registry().address).await;
+    let image = format!("{}/{repository}", proxy.address);
+    scene.application("web", forge.source(Scene::helm(&image, "1.0.0"))).await;
+    let before = scene.read_application("web").await["spec"].clone();
+    let _fairlead = forge.start(&scene, &[&proxy.address]).await;
+    scene.policy("web", policy(&["web"], json!([{"image": image}]), json!({}))).await;
+
+    scene.expect_settled("web").await;
+
+    let text = forge.text(OVERRIDE).expect("the file is made");
+    assert!(text.contains("name: image.tag\n    value: 1.0.1") && text.contains("name: replicas"), "{text}");
+    let message = forge.git(&["log", "-1", "--format=%an|%B", "main"]);
+    assert!(message.starts_with("fairlead|build: automatic update of web\n"), "{message}");
+    assert!(message.contains("Fairlead-Policy: git-override/web\nFairlead-Application: git-override/web"), "{message}");
+    let application = scene.read_application("web").await;
+    assert_eq!(application["spec"], before);
+    assert_eq!(application["metadata"]["annotations"]["argocd.argoproj.io/refresh"], "normal");
+
+    // Argo CD has not synced; nothing is written again.
+    let (commits, pushes, lookups) = (forge.commits(), forge.server.pushes(), forge.server.lookups());
+    let writes = scene.writes().await.into_iter().filter(AuditEntry::of_application).count();
+    for _ in 0..5 {
+        let listings = proxy.listings();
+        scene.touch("web").await;
+        eventually("it looks again", Deadline::after(SOON), async || {
+            if proxy.listings() > listings { Ok(()) } else { Err(listings) }
+        })
+        .await;
+    }
+    assert_eq!((forge.commits(), forge.server.pushes()), (commits, pushes));
+    assert!(forge.server.lookups() - lookups <= 6, "{} look-ups", forge.server.lookups() - lookups);
+    assert_eq!(scene.writes().await.into_iter().filter(AuditEntry::of_application).count(), writes);
+
+    // A person takes it back.
+    forge.push(OVERRIDE, &text.replace("1.0.1", "1.0.0"));
+    scene.touch("web").await;
+    expect_state(&scene, "web", "RolledBackByHand").await;
+    assert_eq!(forge.commits(), commits + 1);
+    scene.registry().push_all(&repository, &["1.0.2"]).await;
+    scene.touch("web").await;
+    forge.expect(OVERRIDE, &text.replace("1.0.1", "1.0.2")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn values_and_kustomizations_of_two_applications_are_changed_in_place() {
+    let scene = Scene::new("git-files").await;
+    let values = "# values\nimage:\n  tag: \"1.0.0\"   # app\nsidecar: {tag: 1.0.0}\n";
+    let kustomization = "resources: [web.yaml]\nimages:\n- name: app\n  newTag: 1.0.0\n";
+    let forge = Forge::new(&[
+        ("apps/web/values.yaml", values),
+        ("apps/api/values.yaml", values),
+        ("base/kustomization.yaml", kustomization),
+    ])
+    .await;
+    let data = json!({"username": USER, "password": PASSWORD});
+    scene.secret("login", &data).await;
+    for name in ["app", "sidecar"] {
+        scene.registry().push_all(&scene.repository(name), &["1.0.0", "1.1.0"]).await;
+    }
+    let (app, sidecar) = (scene.image("app"), scene.image("sidecar"));
+    for name in ["web", "api"] {
+        let mut source = forge.source(json!({"helm": {"releaseName": name}}));
+        source["path"] = json!(format!("apps/{name}"));
+        scene.application(name, source).await;
+    }
+    let mut source = forge.source(json!({"kustomize": {"images": [format!("app={app}:1.0.0")]}}));
+    source["path"] = json!("base");
+    scene.application("base", source).await;
+    let untouched = scene.read_application("base").await["spec"].clone();
+    let _fairlead = forge.start(&scene, &[]).await;
+    let before = forge.commits();
+    let images = json!([
+        {"image": app, "target": {"helm": {"tag": "image.tag"}}},
+        {"image": sidecar, "target": {"helm": {"tag": "sidecar.tag"}}},
+    ]);
+    let settings = json!({"target": "HelmValues", "secretRef": {"name": "login"}});
+    scene.policy("values", policy(&["web", "api"], images, settings)).await;
+
+    let wanted = values.replace("1.0.0", "1.1.0");
+    forge.expect("apps/web/values.yaml", &wanted).await;
+    forge.expect("apps/api/values.yaml", &wanted).await;
+    assert_eq!(forge.commits(), before + 1, "{}", forge.git(&["log", "main"]));
+
+    let images = json!([{"image": app, "forceUpdate": true, "target": {"kustomize": {"name": "app"}}}]);
+    let settings = json!({"target": "Kustomization", "secretRef": {"name": "login"}});
+    scene.policy("base", policy(&["base"], images, settings)).await;
+    eventually("the kustomization is changed", Deadline::after(SOON), async || {
+        let text = forge.text("base/kustomization.yaml").unwrap_or_default();
+        if text.contains("newTag: 1.1.0") { Ok(()) } else { Err((text, scene.read_policy("base").await.status)) }
+    })
+    .await;
+    assert_eq!(scene.read_application("base").await["spec"], untouched);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_password_writes_nothing_and_a_right_one_goes_on() {
+    let scene = Scene::new("git-denied").await;
+    let forge = Forge::new(&[]).await;
+    forge.known_to_argo_cd(&scene, "wrong-canary").await;
+    scene.registry().push_all(&scene.repository("app"), &["1.0.0", "1.0.1"]).await;
+    let image = scene.image("app");
+    scene.application("web", forge.source(Scene::helm(&image, "1.0.0"))).await;
+    let fairlead = forge.start(&scene, &[]).await;
+    scene.policy("web", policy(&["web"], json!([{"image": image}]), json!({}))).await;
+
+    let unready = Unready { reason: "GitDenied", stalled: true, says: &["fleet.git"] };
+    let told = scene.expect_unready("web", unready).await;
+
+    assert!(told.status.is_some_and(|status| status.images.iter().all(|image| image.state == ImageState::Failed)));
+    assert_eq!((forge.server.pushes(), forge.text(OVERRIDE)), (0, None));
+    assert!(!scene.writes().await.iter().any(AuditEntry::of_application));
+    assert!(!fairlead.log().contains("wrong-canary") && !fairlead.log().contains(&basic(USER, "wrong-canary")));
+}
