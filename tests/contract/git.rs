@@ -143,6 +143,39 @@ async fn other_branches(git: &dyn Git, remote: &dyn Remote, now: fn() -> Timesta
     let tip = git.tip(&on(remote, "updates/web"), now()).await.expect("a tip");
     let entries = git.read(&on(remote, "updates/web"), &tip, &["values.yaml".to_owned()]).await.expect("entries");
     assert!(matches!(&entries[..], [GitEntry::File(text)] if text.contains("1.2.0")), "{entries:?}");
+    shared_branches(git, remote).await;
+}
+
+/// Those who share a branch of our own keep each other's changes, as long as they are wanted.
+async fn shared_branches(git: &dyn Git, remote: &dyn Remote) {
+    remote.push("main", "api.yaml", "image:\n  tag: 1.0.0\n").await;
+    let change = |to: &str| {
+        let mut plan = plan(remote, "api", vec![edit("api.yaml", "1.0.0", to)]);
+        plan.write_branch = Some("updates/web".to_owned());
+        plan
+    };
+    let main = remote.commits("main").await;
+    git.write(change("1.0.1")).await.expect("a change beside the other");
+    let texts =
+        async || (remote.text("updates/web", "values.yaml").await, remote.text("updates/web", "api.yaml").await);
+    let (web, api) = texts().await;
+    assert!(web.is_some_and(|text| text.contains("1.2.0")), "what stands there stays");
+    assert_eq!((api.as_deref(), remote.commits("updates/web").await), (Some("image:\n  tag: 1.0.1\n"), main + 1));
+
+    // From now on that of the first Application is not wanted.
+    let named = GitPlan { base: on(remote, "main"), ..change("1.0.2") };
+    git.stand(&named.policy.clone(), &[], vec![named]);
+    git.write(change("1.0.2")).await.expect("the change alone");
+    let (web, api) = texts().await;
+    assert!(web.is_some_and(|text| text.contains("1.0.3")), "what is no longer wanted goes");
+    assert_eq!(api.as_deref(), Some("image:\n  tag: 1.0.2\n"));
+
+    let mut elsewhere = plan(remote, "other", vec![edit("api.yaml", "1.0.0", "1.0.1")]);
+    elsewhere.write_branch = Some("updates/web".to_owned());
+    remote.push("release", "api.yaml", "image:\n  tag: 1.0.0\n").await;
+    elsewhere.base = on(remote, "release");
+    let refused = git.write(elsewhere).await.expect_err("one branch has one base");
+    assert_eq!(refused.reason, Reason::BranchNotOurs);
 }
 
 async fn creating(git: &dyn Git, remote: &dyn Remote, now: fn() -> Timestamp) {

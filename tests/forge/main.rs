@@ -4,10 +4,15 @@
 #[allow(dead_code, reason = "shared with tests that need the rest")]
 mod support;
 
+#[path = "../world/mod.rs"]
+#[allow(dead_code, reason = "shared with tests that need the rest")]
+mod world;
+
 mod commit;
 mod contract;
 mod decide;
 mod faults;
+mod flow;
 mod gitea;
 mod github;
 mod gitlab;
