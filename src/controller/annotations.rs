@@ -99,7 +99,7 @@ impl Generator {
         }
         let (translations, told) = (HashMap::new(), HashMap::new());
         let work = Work { generator: self, translations, told, updaters: BTreeMap::new(), updaters_missing: None };
-        work.run(changed).await;
+        Box::pin(work.run(changed)).await;
     }
 }
 
