@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "this is the border: here the world is touched, and only here")]
 
+pub mod argocd;
 pub mod clock;
 pub mod deadline;
 pub mod credentials;

@@ -276,8 +276,8 @@ fn words(body: &[u8], token: &str) -> Option<String> {
     Some(plain(&parts.join(": "), token)).filter(|words| !words.is_empty())
 }
 
-/// A forge's own words in one short line without the token.
-pub(super) fn plain(text: &str, token: &str) -> String {
+/// A server's own words in one short line without the token.
+pub(in crate::adapters) fn plain(text: &str, token: &str) -> String {
     let text = if token.is_empty() { text.to_owned() } else { text.replace(token, "***") };
     let words: Vec<&str> = text.split(|character: char| character.is_whitespace() || character.is_control()).collect();
     let line = words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ").replace('`', "'");

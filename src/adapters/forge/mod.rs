@@ -26,6 +26,7 @@ pub use github_commit::{CommitBranch, GitHubCommit};
 use crate::model::{ForgeRepository, MergeMethod, PullRequest, PullRequestDraft, PullRequestProvider};
 use crate::ports::{Clock, Forge, ForgeError, GitLogins, PullRequestWritten};
 use http::Http;
+pub(in crate::adapters) use http::plain;
 use session::Session;
 
 /// How long forges may take.

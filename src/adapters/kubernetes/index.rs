@@ -31,13 +31,21 @@ pub struct Change {
     pub progress: bool,
 }
 
-type Entry = Result<Arc<Application>, String>;
+/// An Application, or why it cannot be read.
+pub(in crate::adapters) type Entry = Result<Arc<Application>, String>;
 type Namespaces = HashMap<String, BTreeMap<String, Entry>>;
 
 /// The Applications of the watched namespaces.
 pub struct ApplicationIndex {
     entries: Mutex<Namespaces>,
     scopes: Vec<(Option<String>, watch::Receiver<Sync>)>,
+}
+
+/// Keeps an index current by other means than a watch.
+pub(in crate::adapters) struct IndexFeed {
+    index: Arc<ApplicationIndex>,
+    sync: watch::Sender<Sync>,
+    changes: mpsc::UnboundedSender<Change>,
 }
 
 /// How far the watch of one scope got.
@@ -62,6 +70,13 @@ impl ApplicationIndex {
             tokio::spawn(index.clone().follow(api, namespace.clone(), sender, changes.clone()));
         }
         index
+    }
+
+    /// An index of what its feed is told, which tells `changes` what changes after the first list.
+    pub(in crate::adapters) fn fed(changes: &mpsc::UnboundedSender<Change>) -> (Arc<Self>, IndexFeed) {
+        let (sync, receiver) = watch::channel(Sync::Pending);
+        let index = Arc::new(Self { entries: Mutex::default(), scopes: vec![(None, receiver)] });
+        (Arc::clone(&index), IndexFeed { index, sync, changes: changes.clone() })
     }
 
     /// Whether every watch has seen its first list.
@@ -91,9 +106,13 @@ impl ApplicationIndex {
 
     /// The uid of an Application, for events.
     pub fn uid(&self, id: &ApplicationId) -> Option<String> {
+        self.known(id).map(|application| application.uid.clone())
+    }
+
+    /// An Application as it was last seen; `None` where there is none, or none that can be read.
+    pub(in crate::adapters) fn known(&self, id: &ApplicationId) -> Option<Arc<Application>> {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = entries.get(&id.namespace)?.get(&id.name)?;
-        entry.as_ref().ok().map(|application| application.uid.clone())
+        entries.get(&id.namespace)?.get(&id.name)?.as_ref().ok().cloned()
     }
 
     async fn synced(&self, namespace: &str) -> Result<(), ApplicationsError> {
@@ -107,7 +126,7 @@ impl ApplicationIndex {
                 Some(Sync::Failed(error)) => return Err(error),
                 Some(Sync::Done) => {}
                 Some(Sync::Pending) | None => {
-                    let cause = "the API server has not sent them yet".to_owned();
+                    let cause = "they have not been listed yet".to_owned();
                     return Err(ApplicationsError::Unavailable { what: "the Applications".to_owned(), cause });
                 }
             }
@@ -132,7 +151,7 @@ impl ApplicationIndex {
                     self.replace(namespace.as_deref(), std::mem::take(&mut listed), &changes);
                     sync.send_replace(Sync::Done);
                 }
-                Ok(Event::Apply(object)) => self.apply(&object, &changes),
+                Ok(Event::Apply(object)) => self.apply(&id_of(&object), &entry_of(&object), &changes),
                 Ok(Event::Delete(object)) => self.remove(&id_of(&object), &changes),
                 Err(error) => fail(&sync, &error),
             }
@@ -165,18 +184,48 @@ impl ApplicationIndex {
         entries.extend(listed);
     }
 
-    fn apply(&self, object: &DeserializeGuard<api::Application>, changes: &mpsc::UnboundedSender<Change>) {
-        let id = id_of(object);
-        let entry = entry_of(object);
+    fn apply(&self, id: &ApplicationId, entry: &Entry, changes: &mpsc::UnboundedSender<Change>) {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let before = entries.entry(id.namespace.clone()).or_default().insert(id.name.clone(), entry.clone());
-        tell(changes, &id, before.as_ref(), Some(&entry));
+        tell(changes, id, before.as_ref(), Some(entry));
     }
 
     fn remove(&self, id: &ApplicationId, changes: &mpsc::UnboundedSender<Change>) {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let before = entries.get_mut(&id.namespace).and_then(|entries| entries.remove(&id.name));
         tell(changes, id, before.as_ref(), None);
+    }
+}
+
+impl IndexFeed {
+    /// Takes over a complete list.
+    pub(in crate::adapters) fn replace(&self, listed: impl IntoIterator<Item = (ApplicationId, Entry)>) {
+        let mut namespaces = Namespaces::new();
+        for (id, entry) in listed {
+            namespaces.entry(id.namespace).or_default().insert(id.name, entry);
+        }
+        self.index.replace(None, namespaces, &self.changes);
+        self.sync.send_replace(Sync::Done);
+    }
+
+    /// Takes over the state of one Application.
+    pub(in crate::adapters) fn apply(&self, id: &ApplicationId, entry: &Entry) {
+        self.index.apply(id, entry, &self.changes);
+    }
+
+    /// Takes one Application away.
+    pub(in crate::adapters) fn remove(&self, id: &ApplicationId) {
+        self.index.remove(id, &self.changes);
+    }
+
+    /// Says that what the index holds is not to be relied on, until the next complete list.
+    pub(in crate::adapters) fn fail(&self, error: ApplicationsError) {
+        self.sync.send_replace(Sync::Failed(error));
+    }
+
+    /// An Application as it was last taken over.
+    pub(in crate::adapters) fn known(&self, id: &ApplicationId) -> Option<Arc<Application>> {
+        self.index.known(id)
     }
 }
 
