@@ -6,16 +6,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
 
+use super::applications::ApplicationsArgs;
 use super::git::GitArgs;
 use super::registries::AllowedSources;
 use super::{fail, print};
 use crate::adapters::clock::SystemClock;
 use crate::adapters::directory::{DEFAULT_NAMESPACE, Directory, Mode};
-use crate::adapters::kubernetes::{
-    ApplicationIndex, Clients, KubernetesApplications, KubernetesSecrets, list_policies,
-};
+use crate::adapters::kubernetes::{Clients, KubernetesSecrets, list_policies};
 use crate::adapters::memory::MemoryPolicies;
 use crate::api::ImageUpdatePolicy;
 use crate::local::registry;
@@ -48,6 +46,8 @@ pub struct Args {
     allowed: AllowedSources,
     #[command(flatten)]
     git: GitArgs,
+    #[command(flatten)]
+    applications: ApplicationsArgs,
     /// How the answer is printed
     #[arg(long, short, value_enum, default_value = "text")]
     output: Output,
@@ -98,17 +98,16 @@ async fn over_folder(args: &Args, folder: &Path, application: &ApplicationId) ->
 async fn in_cluster(args: &Args, application: &ApplicationId) -> Result<Vec<Explanation>, String> {
     let clients = Clients::infer().await.map_err(|error| with_cause(&error))?;
     let policies = list_policies(&clients.calls, &application.namespace).await?;
-    // Nobody listens: the first list is all that is needed.
-    let (changes, _) = mpsc::unbounded_channel();
-    let index = ApplicationIndex::start(&clients.watches, &[Some(application.namespace.clone())], &changes);
-    let applications = KubernetesApplications::new(clients.calls.clone(), index);
+    // The first list is all that is needed.
+    let namespaces = [Some(application.namespace.clone())];
+    let reach = args.applications.reach(&clients, &namespaces, args.git.argocd_namespace())?;
     let secrets = Arc::new(KubernetesSecrets::new(clients.calls.clone()));
     let registry = registry(args.plain_http.clone(), secrets, Arc::new(SystemClock));
     let registry = registry.map_err(|error| with_cause(&error))?;
     // Without Git the answer says so, where a policy writes there.
     let git = args.git.engine(&clients, None).await.ok();
     let git = git.as_ref().map(|(git, _)| &**git as &dyn Git);
-    explain(args, (&applications, &*registry, git), policies, application).await
+    explain(args, (&*reach.applications, &*registry, git), policies, application).await
 }
 
 async fn explain(

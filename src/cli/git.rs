@@ -29,6 +29,11 @@ pub(super) struct GitArgs {
 }
 
 impl GitArgs {
+    /// The namespace of Argo CD.
+    pub(super) fn argocd_namespace(&self) -> &str {
+        &self.argocd_namespace
+    }
+
     /// Git and the forges, with the credentials of a cluster.
     ///
     /// # Errors

@@ -31,8 +31,11 @@ enum Switch {
 }
 
 impl MigrationArgs {
-    /// What policies are made of.
-    pub fn generated(&self) -> GeneratorSettings {
+    /// What policies are made of; nothing, where Applications are not objects of this cluster, to which a policy could belong.
+    pub fn generated(&self, in_this_cluster: bool) -> GeneratorSettings {
+        if !in_this_cluster {
+            return GeneratorSettings::default();
+        }
         let annotations = self.annotations == Switch::On;
         GeneratorSettings {
             annotations: annotations.then(|| self.annotations_selector.clone().unwrap_or_default()),

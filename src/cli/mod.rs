@@ -1,5 +1,6 @@
 //! The command line: one module a command.
 
+mod applications;
 mod completions;
 mod convert;
 mod crd;
@@ -32,7 +33,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the controller in or beside a cluster
-    Run(run::Args),
+    Run(Box<run::Args>),
     /// See the whole story on this machine: a registry, a policy, an update, the explanation
     Demo(demo::Args),
     /// Act on a folder of manifests instead of a cluster
@@ -63,7 +64,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Err(error) => return fail(&format!("cannot start the runtime: {error}")),
     };
     match cli.command {
-        Command::Run(args) => runtime.block_on(run::run(args)),
+        Command::Run(args) => runtime.block_on(run::run(*args)),
         Command::Demo(args) => runtime.block_on(demo::run(args)),
         Command::Reconcile(args) => runtime.block_on(reconcile::run(args)),
         Command::Explain(args) => runtime.block_on(explain::run(args)),

@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use super::applications::ApplicationsArgs;
 use super::fail;
 use super::git::GitArgs;
 use super::leader::LeaderArgs;
@@ -71,6 +72,8 @@ pub struct Args {
     #[command(flatten)]
     git: GitArgs,
     #[command(flatten)]
+    applications: ApplicationsArgs,
+    #[command(flatten)]
     migration: MigrationArgs,
     /// How log lines look
     #[arg(long, value_enum, default_value = "text", env = "FAIRLEAD_LOG_FORMAT")]
@@ -88,7 +91,7 @@ enum Format {
 
 /// Runs the controller until it is told to stop.
 pub async fn run(args: Args) -> ExitCode {
-    match try_run(args).await {
+    match Box::pin(try_run(args)).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => fail(&message),
     }
@@ -113,8 +116,9 @@ async fn try_run(args: Args) -> Result<(), String> {
         shadow: args.migration.shadow,
         take_over: args.migration.take_over,
     };
-    let generated = args.migration.generated();
-    let controllers = Controllers::new(clients.clone(), scope, registry, metrics.clone(), settings, generated);
+    let generated = args.migration.generated(args.applications.are_in_this_cluster());
+    let reach = args.applications.reach(&clients, &scope.watched(), args.git.argocd_namespace())?;
+    let controllers = Controllers::new(clients.clone(), scope, reach, registry, metrics.clone(), settings, generated);
     write_to_git(&args, &clients, &controllers, &metrics).await;
     let stop = CancellationToken::new();
     let webhooks = webhooks(&args, controllers.pushes(asked), &metrics, stop.clone()).await?;

@@ -14,6 +14,7 @@ mod health;
 mod leader;
 mod look;
 mod pushes;
+mod reach;
 mod requests;
 mod wake;
 
@@ -34,8 +35,7 @@ use crate::adapters::clock::SystemClock;
 use crate::adapters::fence::Fence;
 use crate::adapters::git::GitEngine;
 use crate::adapters::kubernetes::{
-    ApplicationIndex, Change, Clients, KubernetesApplications, PolicyIndex, PolicyObject, PolicySettings,
-    list_policy_objects,
+    ApplicationIndex, Change, Clients, PolicyIndex, PolicyObject, PolicySettings, list_policy_objects,
 };
 use crate::adapters::webhooks::PushReceiver;
 use crate::ports::{Forge, Registry};
@@ -47,6 +47,7 @@ pub use leader::Election;
 use leader::{Candidate, TakeOver};
 use look::Looks;
 pub use pushes::Asked;
+pub use reach::Reach;
 
 /// Policies looked at at once.
 ///
@@ -69,6 +70,13 @@ pub struct Scope {
     pub policies: Option<String>,
     /// How replicas with this scope agree on one that acts; `None`: there is one.
     pub election: Option<Election>,
+}
+
+impl Scope {
+    /// Each namespace that is watched by itself; `None`: one watch for all.
+    pub fn watched(&self) -> Vec<Option<String>> {
+        if self.namespaces.is_empty() { vec![None] } else { self.namespaces.iter().cloned().map(Some).collect() }
+    }
 }
 
 /// What the controller works with.
@@ -94,28 +102,27 @@ struct Successor<'a> {
 }
 
 impl Controllers {
-    /// A controller over a scope, with its watches of Applications started. Policies mean what `settings` let them, and are made of
+    /// A controller over a scope, whose Applications it reaches by `reach`. Policies mean what `settings` let them, and are made of
     /// what `generated` says.
     pub fn new(
         clients: Clients,
         scope: Scope,
+        reach: Reach,
         registry: Arc<dyn Registry>,
         metrics: Arc<Metrics>,
         settings: PolicySettings,
         generated: GeneratorSettings,
     ) -> Self {
-        let Scope { namespaces, policies: selector, election } = scope;
-        let namespaces: Vec<Option<String>> =
-            if namespaces.is_empty() { vec![None] } else { namespaces.into_iter().map(Some).collect() };
+        let namespaces = scope.watched();
+        let Scope { policies: selector, election, namespaces: _ } = scope;
         let fence = Arc::new(if election.is_some() { Fence::closed() } else { Fence::open() });
         let candidate = election.map(|election| Candidate::new(clients.calls.clone(), election, fence.clone()));
-        let (sender, changes) = mpsc::unbounded_channel();
-        let applications = ApplicationIndex::start(&clients.watches, &namespaces, &sender);
+        let Reach { applications, index, changes } = reach;
         let policies = Arc::new(PolicyIndex::new(settings));
         let looks = Arc::new(Looks::new(
             clients.calls.clone(),
-            Arc::new(KubernetesApplications::new(clients.calls.clone(), applications.clone())),
-            applications.clone(),
+            applications,
+            index.clone(),
             policies.clone(),
             registry,
             metrics.clone(),
@@ -123,14 +130,14 @@ impl Controllers {
         ));
         let generator = Generator {
             client: clients.calls.clone(),
-            applications: applications.clone(),
+            applications: index.clone(),
             policies: policies.clone(),
             metrics,
             fence,
             settings: generated,
             scopes: namespaces.len(),
         };
-        Self { clients, namespaces, selector, candidate, looks, policies, applications, changes, generator }
+        Self { clients, namespaces, selector, candidate, looks, policies, applications: index, changes, generator }
     }
 
     /// Lets policies write to Git, and open pull requests.
