@@ -54,6 +54,20 @@ fn no_right_is_a_wildcard_and_only_the_scope_cluster_has_a_cluster_role() {
 }
 
 #[test]
+fn through_argo_cds_api_nothing_of_argo_cd_is_touched_in_the_cluster() {
+    let objects = &snapshots()["argocd-api"];
+    let roles: Vec<&Value> = of_kind(objects, "Role").collect();
+    assert_eq!(roles.len(), 1);
+    let allowed = roles[0]["rules"].to_string();
+    assert!(allowed.contains("imageupdatepolicies") && !allowed.contains("argoproj.io"), "{allowed}");
+    let deployment = of_kind(objects, "Deployment").next().expect("there is one");
+    let arguments = container(deployment)["args"].to_string();
+    assert!(arguments.contains("--applications-api=argocd"), "{arguments}");
+    let volumes = deployment["spec"]["template"]["spec"]["volumes"].to_string();
+    assert!(volumes.contains(r#""secretName":"argocd-account","items":[{"key":"token","path":"token"}]"#), "{volumes}");
+}
+
+#[test]
 fn pods_may_nothing_that_they_do_not_need() {
     for (name, objects) in snapshots() {
         let deployment = of_kind(&objects, "Deployment").next().expect("there is one");

@@ -85,10 +85,20 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | quote }}
   "replicas" $replicas
   "elects" (and (or $asked (gt $replicas 1)) (not $refused))
   "asksToElect" $asked
+  "argocdAPI" (eq $config.applicationsAPIKind "argocd")
   "logLevel" (index $config "log.level" | default $config.logLevel)
   "logFormat" (index $config "log.format" | default $config.logFormat)
   "webhook" (or .Values.webhook.enabled (eq (toString (index $config "webhook.enable")) "true"))
 | toJson -}}
+{{- end -}}
+
+{{/* The Secret with the token of Argo CD's API. */}}
+{{- define "fairlead.tokenSecret" -}}
+{{- if .Values.config.argocd.token -}}
+{{- printf "%s-argocd-token" (include "fairlead.name" .) -}}
+{{- else -}}
+{{- .Values.config.argocd.tokenSecret.name -}}
+{{- end -}}
 {{- end -}}
 
 {{/* How the Services take addresses. */}}

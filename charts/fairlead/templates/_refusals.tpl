@@ -72,7 +72,15 @@
 {{- $found = append $found "config.sshConfig.config: mount a file of your own with volumes and volumeMounts" -}}
 {{- end -}}
 {{- if eq $config.applicationsAPIKind "argocd" -}}
-{{- $found = append $found "config.applicationsAPIKind: Applications are reached through the Kubernetes API of Argo CD's own cluster; install Fairlead there, and leave it out" -}}
+{{- if not (or $config.argocd.token $config.argocd.tokenSecret.name) -}}
+{{- $found = append $found "config.argocd.tokenSecret.name is needed: the Secret with the token of an account of Argo CD" -}}
+{{- end -}}
+{{- if .Values.imageUpdaters.enabled -}}
+{{- $found = append $found "imageUpdaters.enabled: with `config.applicationsAPIKind: argocd` ImageUpdaters are not taken up; `fairlead convert` makes policies of them" -}}
+{{- end -}}
+{{- if and $config.argocd.plaintext (or $config.argocd.caConfigMap (hasPrefix "https://" $config.argocd.serverAddress)) -}}
+{{- $found = append $found "config.argocd.plaintext: without TLS there is no certificate to check, and no https; leave one of the two out" -}}
+{{- end -}}
 {{- end -}}
 {{- if eq (toString (index $config "webhook.require-secret")) "false" -}}
 {{- $found = append $found "config.webhook.require-secret: a webhook without a secret is never taken" -}}

@@ -98,7 +98,12 @@ fn values_that_mean_nothing_stop_the_installation_and_say_what_to_do() {
         (&["config.git\\.commit-message-template=x"], "config.git.commit-message-template: is said by each policy"),
         (&["config.interval=5m"], "config.interval: is said by each policy, in spec.interval"),
         (&["config.sshConfig.config=Host"], "mount a file of your own"),
-        (&["config.applicationsAPIKind=argocd"], "install Fairlead there"),
+        (&["config.applicationsAPIKind=argocd", "config.argocd.tokenSecret.name="], "the Secret with the token"),
+        (&["config.applicationsAPIKind=argocd", "imageUpdaters.enabled=true"], "ImageUpdaters are not taken up"),
+        (
+            &["config.applicationsAPIKind=argocd", "config.argocd.plaintext=true", "config.argocd.caConfigMap=x"],
+            "there is no certificate to check",
+        ),
         (&["config.webhook\\.require-secret=false"], "never taken"),
         (&["extraArgs={--interval,2m}"], "the binary does not know `--interval`: each policy has its own"),
         (&["extraArgs={--loglevel=debug}"], "it is config.logLevel"),
