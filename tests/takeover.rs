@@ -87,4 +87,10 @@ async fn a_branch_that_another_updater_committed_to_today_is_left_to_it() {
     world.git.made_by(REPOSITORY, "main", "somebody", "2026-06-01T10:00:00Z".parse().unwrap());
     let report = world.look().await;
     assert_eq!((report.images[0].reason, commits(&world)), (Reason::Updated, 2));
+
+    // Nor is our own, whose subject is the same.
+    world.git.made_by(REPOSITORY, "main", "fairlead", "2026-06-01T11:59:00Z".parse().unwrap());
+    world.push(APP, "1.0.3", "2026-04-01T00:00:00Z");
+    let report = world.look().await;
+    assert_eq!((report.images[0].reason, commits(&world)), (Reason::Updated, 3));
 }

@@ -18,7 +18,7 @@ use super::directory::{Change, Mode};
 use crate::model::{
     ApplicationId, CommitId, GitBranch, GitCommit, GitEntry, GitPlan, GitTip, GitWritten, PolicyId, Reason,
 };
-use crate::pipeline::git::{ChangeError, changed, combined, same_repository};
+use crate::pipeline::git::{ChangeError, changed, combined, is_ours, same_repository};
 use crate::ports::{Git, GitError};
 
 /// Longer files are not edited.
@@ -217,12 +217,13 @@ impl Git for WorkingCopies {
 
     async fn commit(&self, branch: &GitBranch, tip: &GitTip) -> Result<GitCommit, GitError> {
         let root = self.copy(branch)?;
-        let said = git(root, &["log", "-1", "--format=%at%n%an%n%s", tip.commit.as_str()], None).await?;
+        let said = git(root, &["log", "-1", "--format=%at%n%an%n%s%n%B", tip.commit.as_str()], None).await?;
         let mut lines = said.lines();
         let at = lines.next().and_then(|second| Timestamp::from_second(second.parse().ok()?).ok());
         let unreadable = || GitError::new(Reason::GitFailed, format!("the commit {} cannot be read", tip.commit));
         let mut line = || lines.next().unwrap_or_default().to_owned();
-        Ok(GitCommit { at: at.ok_or_else(unreadable)?, author: line(), subject: line() })
+        let (author, subject) = (line(), line());
+        Ok(GitCommit { at: at.ok_or_else(unreadable)?, author, subject, ours: is_ours(&said) })
     }
 
     async fn write(&self, plan: GitPlan) -> Result<GitWritten, GitError> {

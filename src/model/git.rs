@@ -52,6 +52,8 @@ pub struct GitCommit {
     pub at: Timestamp,
     /// The first line of its message.
     pub subject: String,
+    /// Whether it carries the trailer of our own commits.
+    pub ours: bool,
 }
 
 /// What stands at a path of a commit.

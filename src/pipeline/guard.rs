@@ -41,7 +41,8 @@ pub(super) fn of_application(
 
 /// The same of a branch, where argocd-image-updater made `commit`, the newest there.
 pub(super) fn of_branch(commit: GitCommit, branch: &GitBranch, now: Timestamp) -> Option<(String, Timestamp)> {
-    let theirs = commit.author.starts_with(UPDATER) || commit.subject.starts_with(SUBJECT);
+    // Our own commits have the same subject.
+    let theirs = !commit.ours && (commit.author.starts_with(UPDATER) || commit.subject.starts_with(SUBJECT));
     let write = UpdaterWrite { manager: commit.author, at: commit.at };
     another_updater(&write, &branch.to_string(), now).filter(|_| theirs)
 }

@@ -182,6 +182,11 @@ async fn an_override_is_committed_with_argo_cds_login_and_a_quiet_look_asks_once
     scene.registry().push_all(&repository, &["1.0.2"]).await;
     scene.touch("web").await;
     forge.expect(OVERRIDE, &text.replace("1.0.1", "1.0.2")).await;
+
+    // Our own commit, of a moment ago, is no sign of another updater.
+    scene.registry().push_all(&repository, &["1.0.3"]).await;
+    scene.touch("web").await;
+    forge.expect(OVERRIDE, &text.replace("1.0.1", "1.0.3")).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

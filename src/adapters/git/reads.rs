@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use super::engine::{Inner, Open};
 use super::tree::{Standing, commit_text, header, standing, unreadable};
 use crate::model::{GitBranch, GitCommit, GitEntry, GitTip, Reason};
+use crate::pipeline::git::is_ours;
 use crate::ports::GitError;
 
 /// How long others are waited for.
@@ -134,7 +135,12 @@ fn commit_of(text: &str) -> Option<GitCommit> {
     let seconds = rest.rsplit_once("> ")?.1.split(' ').next()?.parse().ok()?;
     let message = text.split_once("\n\n").map_or("", |(_, message)| message);
     let subject = message.lines().next().unwrap_or_default().to_owned();
-    Some(GitCommit { author: author.to_owned(), at: Timestamp::from_second(seconds).ok()?, subject })
+    Some(GitCommit {
+        author: author.to_owned(),
+        at: Timestamp::from_second(seconds).ok()?,
+        subject,
+        ours: is_ours(message),
+    })
 }
 
 #[cfg(test)]
@@ -146,7 +152,9 @@ mod tests {
         let text = "tree 1\nparent 2\nauthor A <b> Person <a@b.c> 1700000000 +0100\ncommitter x <y> 1 +0000\n\nThe subject\n\nbody\n";
         let found = commit_of(text).expect("a commit");
         let at = Timestamp::from_second(1_700_000_000).expect("a time");
-        assert_eq!(found, GitCommit { author: "A".to_owned(), at, subject: "The subject".to_owned() });
+        assert_eq!(found, GitCommit { author: "A".to_owned(), at, subject: "The subject".to_owned(), ours: false });
+        let text = "author A <a@b.c> 1 +0000\n\nThe subject\n\nFairlead-Policy: argocd/web\n";
+        assert!(commit_of(text).is_some_and(|commit| commit.ours));
         assert_eq!(commit_of("tree 1\n\nauthor Person <a@b.c> 1 +0000\n"), None);
     }
 }

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use crate::model::{
     ApplicationId, CommitId, GitBranch, GitCommit, GitEntry, GitPlan, GitTip, GitWritten, PolicyId, Reason,
 };
-use crate::pipeline::git::{ChangeError, Standing, changed, combined};
+use crate::pipeline::git::{ChangeError, Standing, changed, combined, is_ours};
 use crate::ports::{Git, GitError};
 
 /// Git repositories in memory, each with a default branch `main`, and with failures on demand.
@@ -290,7 +290,7 @@ impl Git for MemoryGit {
         let commit = state.commit_at(branch, tip)?;
         let author = commit.author.split(" <").next().unwrap_or_default().to_owned();
         let subject = commit.message.lines().next().unwrap_or_default().to_owned();
-        Ok(GitCommit { author, at: commit.at, subject })
+        Ok(GitCommit { author, at: commit.at, subject, ours: is_ours(&commit.message) })
     }
 
     async fn write(&self, plan: GitPlan) -> Result<GitWritten, GitError> {

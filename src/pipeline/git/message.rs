@@ -7,6 +7,11 @@ const POLICY: &str = "Fairlead-Policy";
 /// The trailer that names an Application.
 const APPLICATION: &str = "Fairlead-Application";
 
+/// Whether a commit with this message is one of ours.
+pub fn is_ours(message: &str) -> bool {
+    message.lines().any(|line| line.strip_prefix(POLICY).is_some_and(|rest| rest.starts_with(": ")))
+}
+
 /// The trailers of one Application's changes.
 pub(super) fn trailers(policy: &PolicyId, application: &ApplicationId) -> Vec<(String, String)> {
     vec![(POLICY.to_owned(), policy.to_string()), (APPLICATION.to_owned(), application.to_string())]

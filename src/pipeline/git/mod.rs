@@ -20,5 +20,5 @@ mod write;
 
 pub use change::{ChangeError, changed};
 pub use destination::same_repository;
-pub use message::combined;
+pub use message::{combined, is_ours};
 pub use standing::Standing;
