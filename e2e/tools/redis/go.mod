@@ -1,0 +1,8 @@
+// Test server: what Argo CD needs of Redis, pinned.
+module fairlead.dev/e2e/tools/redis
+
+go 1.26.0
+
+require github.com/alicebob/miniredis/v2 v2.40.0
+
+require github.com/yuin/gopher-lua v1.1.1 // indirect
