@@ -11,7 +11,7 @@ CRD := fairlead.dev_imageupdatepolicies.yaml
 
 .PHONY: help
 help: ## Lists the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## Builds Fairlead and shows the whole story on this machine, in seconds
@@ -37,6 +37,10 @@ unit: ## Runs unit and integration tests; nothing but Rust is needed
 .PHONY: e2e
 e2e: ## Runs the e2e tests on a real API server and real registries
 	@bash .ci/test tools e2e
+
+.PHONY: e2e-argocd
+e2e-argocd: ## Runs the e2e tests with Argo CD itself, from a push to Pods; its first build takes a quarter of an hour
+	@bash .ci/test e2e-argocd
 
 .PHONY: tools
 tools: ## Builds the servers that the e2e tests need, once; minutes on a new machine

@@ -128,6 +128,7 @@ impl Settings {
         }
         command
             .args(&self.configured.arguments)
+            .env("FAIRLEAD_GIT_STATE_DIR", folder().join(format!("{}-git", self.namespace)))
             .env("FAIRLEAD_LOG", env::var("FAIRLEAD_LOG").unwrap_or_else(|_| "info,fairlead=debug".to_owned()))
             .envs(self.configured.environment.iter().map(|(name, value)| (name, value)));
     }
@@ -214,10 +215,15 @@ impl Fairlead {
         answer.error_for_status().expect("the page is there").text().await.expect("the page is text")
     }
 
+    /// Where it takes the webhooks of a source.
+    pub fn webhook_url(&self, source: &str) -> String {
+        let listen = &self.settings.webhooks.as_ref().expect("it was started with webhooks").listen;
+        format!("http://{listen}/webhook/{source}")
+    }
+
     /// Sends a webhook to one of its sources, with the source's secret in a header. Gives the status of the answer.
     pub async fn webhook(&self, source: &str, secret: &str, body: &serde_json::Value) -> u16 {
-        let listen = &self.settings.webhooks.as_ref().expect("it was started with webhooks").listen;
-        let request = http_client(None).post(format!("http://{listen}/webhook/{source}"));
+        let request = http_client(None).post(self.webhook_url(source));
         let answer = request.header("X-Fairlead-Token", secret).json(body).send().await;
         answer.unwrap_or_else(|cause| panic!("webhook of `{source}`: {cause}")).status().as_u16()
     }

@@ -1,18 +1,21 @@
 //! The kinds that the API server has to know: our own, and Argo CD's as far as we touch them.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-/// Each definition, with the path that lists its objects.
-pub fn definitions() -> Vec<(Value, String)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut definitions = vec![read(&root.join("../crds/fairlead.dev_imageupdatepolicies.yaml"))];
-    for name in ["applications", "appprojects", "applicationsets"] {
-        definitions.push(read(&root.join(format!("crds/{name}.yaml"))));
-    }
-    definitions.into_iter().map(|definition| (definition.clone(), list_path(&definition))).collect()
+/// The definitions of our own for Argo CD's kinds.
+pub fn of_argo_cd() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
+    ["applications", "appprojects", "applicationsets"].map(|name| folder.join(format!("{name}.yaml"))).into()
+}
+
+/// Each definition, ours and `files`, with the path that lists its objects.
+pub fn definitions(files: &[PathBuf]) -> Vec<(Value, String)> {
+    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crds/fairlead.dev_imageupdatepolicies.yaml");
+    let definitions = std::iter::once(&ours).chain(files).map(|path| read(path));
+    definitions.map(|definition| (definition.clone(), list_path(&definition))).collect()
 }
 
 fn read(path: &Path) -> Value {

@@ -21,6 +21,7 @@
     reason = "the harness is part of the world, and what it cannot do fails the test at once"
 )]
 
+pub mod argocd;
 pub mod assemble;
 pub mod audit;
 mod certificates;
@@ -33,6 +34,7 @@ pub mod images;
 mod kinds;
 mod process;
 pub mod proxy;
+mod recipe;
 pub mod registry;
 pub mod scene;
 pub mod servers;

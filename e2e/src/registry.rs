@@ -68,10 +68,15 @@ impl Registry {
 
     /// The content of a `kubernetes.io/dockerconfigjson` Secret for this registry.
     pub fn docker_config(&self) -> String {
+        let login = self.login.as_ref().expect("this registry asks for no login");
+        self.docker_config_of(&login.name, &login.password)
+    }
+
+    /// The same, for another login.
+    pub fn docker_config_of(&self, name: &str, password: &str) -> String {
         use base64::Engine;
 
-        let login = self.login.as_ref().expect("this registry asks for no login");
-        let pair = base64::engine::general_purpose::STANDARD.encode(format!("{}:{}", login.name, login.password));
+        let pair = base64::engine::general_purpose::STANDARD.encode(format!("{name}:{password}"));
         serde_json::json!({"auths": {&self.address: {"auth": pair}}}).to_string()
     }
 
@@ -82,8 +87,10 @@ impl Registry {
             return;
         }
         let start = self.login(client.post(self.url(&format!("/v2/{repository}/blobs/uploads/"))));
-        let place = sent(start, StatusCode::ACCEPTED).await;
-        let place = place.headers()["location"].to_str().expect("a place is text").to_owned();
+        let answer = sent(start, StatusCode::ACCEPTED).await;
+        let place = answer.headers()["location"].to_str().expect("a place is text");
+        // Some state it without their own address.
+        let place = answer.url().join(place).expect("a place is an address").to_string();
         let join = if place.contains('?') { '&' } else { '?' };
         let finish = client.put(format!("{place}{join}digest={digest}")).body(blob.bytes.clone());
         sent(self.login(finish.header("content-type", "application/octet-stream")), StatusCode::CREATED).await;

@@ -54,17 +54,22 @@ pub struct Unready<'a> {
 impl Scene {
     /// A new one; `name` appears in the names of its things.
     pub async fn new(name: &str) -> Self {
-        let servers = tokio::task::spawn_blocking(Servers::shared)
-            .await
-            .unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()));
+        let servers = tokio::task::spawn_blocking(Servers::shared).await;
+        Self::on(servers.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic())), name).await
+    }
+
+    /// A new one, on these servers.
+    pub(crate) async fn on(servers: &'static Servers, name: &str) -> Self {
         let access = |who: &str, token: &str| {
             kubeconfig(&format!("{name}-{who}"), &servers.api_server, &servers.authority, token)
         };
         let administrator = access("administrator", ADMINISTRATOR_TOKEN);
         let client = connect(&administrator).await;
         let namespace = name.to_owned();
-        let object = json!({"metadata": {"name": namespace}});
-        create::<Namespace>(&Api::all(client.clone()), object).await;
+        let namespaces = Api::<Namespace>::all(client.clone());
+        if namespaces.get_opt(name).await.expect("namespaces can be read").is_none() {
+            create(&namespaces, json!({"metadata": {"name": namespace}})).await;
+        }
         let token = service_account(&client, &namespace).await;
         let kubeconfig = access("fairlead", &token);
         let fairlead_client = connect(&kubeconfig).await;
@@ -83,8 +88,13 @@ impl Scene {
     /// A second namespace of this scene, `<namespace>-<name>`.
     pub async fn another_namespace(&self, name: &str) -> String {
         let namespace = format!("{}-{name}", self.namespace);
-        create::<Namespace>(&Api::all(self.client.clone()), json!({"metadata": {"name": namespace}})).await;
+        self.namespace_called(&namespace).await;
         namespace
+    }
+
+    /// A namespace with a name of its own.
+    pub(crate) async fn namespace_called(&self, name: &str) {
+        create::<Namespace>(&Api::all(self.client.clone()), json!({"metadata": {"name": name}})).await;
     }
 
     /// The registry that lets everybody in.
@@ -395,7 +405,7 @@ impl Scene {
     }
 
     /// What all policies say, for the messages of failed tests.
-    async fn conditions(&self) -> Vec<String> {
+    pub(crate) async fn conditions(&self) -> Vec<String> {
         let list = self.objects::<ImageUpdatePolicy>().list(&ListParams::default()).await;
         let policies = list.map(|list| list.items).unwrap_or_default();
         let say = |policy: &ImageUpdatePolicy| format!("{:?}: {:?}", policy.metadata.name, condition(policy, "Ready"));
@@ -430,16 +440,20 @@ pub fn parameter_of(application: &Value, parameter: &str) -> Option<String> {
 
 /// The rules of the chart, as they stand in its one file.
 pub fn chart_rules() -> Vec<PolicyRule> {
+    rules_of(&["rules", "rules-webhook", "rules-annotations", "rules-imageupdaters", "rules-git", "rules-leases"])
+}
+
+/// The rules of some of the chart's files.
+pub(crate) fn rules_of(names: &[&str]) -> Vec<PolicyRule> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/fairlead/files");
-    let files = ["rules", "rules-webhook", "rules-annotations", "rules-imageupdaters", "rules-git", "rules-leases"];
-    let rules = files.map(|file| {
-        let path = folder.join(format!("{file}.yaml"));
+    let read = |name: &&str| {
+        let path = folder.join(format!("{name}.yaml"));
         let text = std::fs::read_to_string(&path).unwrap_or_else(|cause| panic!("`{}`: {cause}", path.display()));
         let rules: Vec<PolicyRule> =
             serde_saphyr::from_str(&text).unwrap_or_else(|cause| panic!("`{}`: {cause}", path.display()));
         rules
-    });
-    rules.concat()
+    };
+    names.iter().flat_map(read).collect()
 }
 
 fn policy_object(name: &str, spec: &Value) -> Value {
@@ -480,7 +494,7 @@ async fn token_of(client: &Client, namespace: &str, account: &str) -> String {
     answer.expect("a token can be asked for").status.expect("a token request is answered").token
 }
 
-async fn create<K>(api: &Api<K>, object: Value) -> K
+pub(crate) async fn create<K>(api: &Api<K>, object: Value) -> K
 where
     K: Clone + std::fmt::Debug + DeserializeOwned + Serialize,
 {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
@@ -43,7 +43,7 @@ pub struct Servers {
     /// The authority that signed its certificate.
     pub authority: String,
     /// Every write, one JSON object a line.
-    pub audit_log: std::path::PathBuf,
+    pub audit_log: PathBuf,
     /// A registry that lets everybody in.
     pub registry: Registry,
     /// A registry that asks for a name and a password.
@@ -52,19 +52,30 @@ pub struct Servers {
     etcd: Mutex<Option<Process>>,
     api_server_process: Mutex<Option<Process>>,
     certificates: Certificates,
+    setup: Setup,
     // Never read: the watchdog ends them with this process.
     _registries: [Process; 2],
+}
+
+/// What the API server is set up for.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    /// The files that define Argo CD's kinds.
+    pub(crate) definitions: Vec<PathBuf>,
+    /// Whether controllers run, which make the ServiceAccounts that Pods need.
+    pub(crate) controllers: bool,
 }
 
 impl Servers {
     /// The servers of this test process, started at the first call.
     pub fn shared() -> &'static Self {
         static SERVERS: OnceLock<Option<Servers>> = OnceLock::new();
-        let servers = SERVERS.get_or_init(|| std::panic::catch_unwind(Self::start).ok());
+        let setup = || Setup { definitions: crate::kinds::of_argo_cd(), controllers: false };
+        let servers = SERVERS.get_or_init(|| std::panic::catch_unwind(|| Self::start(setup())).ok());
         servers.as_ref().expect("the servers did not start; the first message of the first failed test says why")
     }
 
-    fn start() -> Self {
+    pub(crate) fn start(setup: Setup) -> Self {
         let tools = Tools::find(&|_| {}).unwrap_or_else(|text| panic!("{text}"));
         let certificates = Certificates::new();
         let etcd_address = format!("http://{}", free_address());
@@ -73,7 +84,7 @@ impl Servers {
         let (registry_process, registry) = start_registry(&tools, "registry", None);
         let (closed_process, closed_registry) = start_registry(&tools, "closed-registry", Some(login));
         let address = free_address();
-        let mut api_server = start_api_server(&tools, &certificates, &etcd_address, &address);
+        let mut api_server = start_api_server(&tools, &certificates, &etcd_address, &address, &setup);
         let servers = Self {
             api_server: format!("https://{address}"),
             authority: certificates.authority.clone(),
@@ -84,6 +95,7 @@ impl Servers {
             etcd: Mutex::new(Some(etcd)),
             api_server_process: Mutex::new(None),
             certificates,
+            setup,
             _registries: [registry_process, closed_process],
         };
         servers.prepare(&mut api_server);
@@ -105,7 +117,7 @@ impl Servers {
         let mut process = self.api_server_process.lock().expect("nobody failed");
         drop(process.take());
         let address = self.api_server.trim_start_matches("https://");
-        *process = Some(start_api_server(&tools, &self.certificates, &self.etcd_address, address));
+        *process = Some(start_api_server(&tools, &self.certificates, &self.etcd_address, address, &self.setup));
     }
 
     /// Waits until the API server answers again.
@@ -143,7 +155,7 @@ impl Servers {
                 wait_for(&client, &url, api_server).await;
             }
             let definitions = format!("{}/apis/apiextensions.k8s.io/v1/customresourcedefinitions", self.api_server);
-            for (definition, list) in crate::kinds::definitions() {
+            for (definition, list) in crate::kinds::definitions(&self.setup.definitions) {
                 let request = client.post(&definitions).bearer_auth(ADMINISTRATOR_TOKEN).json(&definition);
                 let answer = request.send().await.expect("the API server answers");
                 let status = answer.status();
@@ -197,6 +209,11 @@ pub fn free_address() -> String {
     listener.local_addr().expect("a listener has an address").to_string()
 }
 
+/// The port of an address.
+pub(crate) fn port_of(address: &str) -> &str {
+    address.rsplit_once(':').expect("an address has a port").1
+}
+
 fn start_etcd(tools: &Tools, address: &str) -> Process {
     let peers = format!("http://{}", free_address());
     let mut command = Command::new(&tools.etcd);
@@ -211,8 +228,7 @@ fn start_etcd(tools: &Tools, address: &str) -> Process {
     Process::start("etcd", command)
 }
 
-fn start_api_server(tools: &Tools, certificates: &Certificates, etcd: &str, address: &str) -> Process {
-    let port = address.rsplit_once(':').expect("an address has a port").1;
+fn start_api_server(tools: &Tools, certificates: &Certificates, etcd: &str, address: &str, setup: &Setup) -> Process {
     let tokens = format!("{ADMINISTRATOR_TOKEN},{ADMINISTRATOR},{ADMINISTRATOR},system:masters\n");
     let authority = write("authority.crt", &certificates.authority);
     let server = write("server.crt", &certificates.server);
@@ -222,10 +238,9 @@ fn start_api_server(tools: &Tools, certificates: &Certificates, etcd: &str, addr
     let mut command = Command::new(&tools.kube_apiserver);
     command
         .args(["--bind-address=127.0.0.1", "--authorization-mode=RBAC", "--service-cluster-ip-range=10.0.0.0/24"])
-        // No controller makes default ServiceAccounts here; tokens come from the TokenRequest API all the same.
-        .args(["--disable-admission-plugins=ServiceAccount", "--endpoint-reconciler-type=none", "--profiling=false"])
+        .args(["--endpoint-reconciler-type=none", "--profiling=false"])
         .arg(format!("--etcd-servers={etcd}"))
-        .arg(format!("--secure-port={port}"))
+        .arg(format!("--secure-port={}", port_of(address)))
         .arg(format!("--cert-dir={}", folder().join("api-server").display()))
         .arg(format!("--tls-cert-file={server}"))
         .arg(format!("--tls-private-key-file={server_key}"))
@@ -237,6 +252,10 @@ fn start_api_server(tools: &Tools, certificates: &Certificates, etcd: &str, addr
         .arg(format!("--audit-policy-file={}", write("audit-policy.yaml", AUDIT_POLICY)))
         .arg(format!("--audit-log-path={}", folder().join("audit.log").display()))
         .arg("--audit-log-mode=blocking");
+    if !setup.controllers {
+        // Nobody makes default ServiceAccounts; tokens come from the TokenRequest API all the same.
+        command.arg("--disable-admission-plugins=ServiceAccount");
+    }
     Process::start("kube-apiserver", command)
 }
 

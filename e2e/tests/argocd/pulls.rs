@@ -1,0 +1,72 @@
+//! Versions that come as pull requests of a real forge.
+
+use fairlead_e2e::Image;
+use fairlead_e2e::argocd::{MAIN, Stage};
+use serde_json::{Value, json};
+
+use crate::git_policy;
+
+/// Pull requests that change the chart's values.
+fn by_pull_request() -> Value {
+    json!({
+        "target": "HelmValues", "writeBranch": "image-updates",
+        "pullRequest": {"provider": "Gitea", "labels": ["images"]},
+    })
+}
+
+/// A stage whose only Application runs 1.0.0 from the chart's values.
+async fn stage(name: &str) -> Stage {
+    let stage = Stage::new(name).await;
+    stage.push(&["1.0.0", "1.0.1"]).await;
+    stage.application("web", stage.source("chart", json!({}))).await;
+    stage.expect_running("web", &stage.tagged("1.0.0"), 1).await;
+    stage
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_merged_pull_request_runs_in_pods() {
+    let stage = stage("pulls-merged").await;
+    let fairlead = stage.start().await;
+    stage.scene.policy("web", git_policy("web", &stage, json!({}), by_pull_request())).await;
+    stage.expect_reason("web", "PullRequestOpen").await;
+    let opened = stage.repository.expect_pull_request("it is open", |pull| pull.state == "open").await;
+    assert!(opened.body.contains("1.0.1") && opened.branch == "image-updates", "{opened:?}");
+    stage.expect_running("web", &stage.tagged("1.0.0"), 1).await;
+
+    stage.scene.registry().push(&stage.app(), "1.0.2", &Image::new("1.0.2")).await;
+    stage.look(&fairlead, "web").await;
+    let updated = stage.repository.expect_pull_request("it brings 1.0.2", |pull| pull.body.contains("1.0.2")).await;
+    assert_eq!((updated.number, updated.state.as_str()), (opened.number, "open"), "{updated:?}");
+    assert_ne!(updated.commit, opened.commit);
+    let proposed = stage.repository.read("image-updates", "chart/values.yaml").await.expect("values");
+    assert!(proposed.contains("1.0.2"), "{proposed}");
+
+    stage.repository.merge(updated.number).await;
+    stage.refresh("web").await;
+    stage.expect_running("web", &stage.tagged("1.0.2"), 1).await;
+    stage.look(&fairlead, "web").await;
+    stage.expect_reason("web", "UpToDate").await;
+    assert_eq!(stage.repository.pull_requests().await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_closed_pull_request_is_a_no_until_a_newer_version() {
+    let stage = stage("pulls-closed").await;
+    let fairlead = stage.start().await;
+    stage.scene.policy("web", git_policy("web", &stage, json!({}), by_pull_request())).await;
+    let opened = stage.repository.expect_pull_request("it is open", |pull| pull.state == "open").await;
+
+    stage.repository.close(opened.number).await;
+    stage.look(&fairlead, "web").await;
+    stage.expect_reason("web", "PullRequestClosed").await;
+    stage.look(&fairlead, "web").await;
+    assert_eq!(stage.repository.pull_requests().await.len(), 1);
+    stage.expect_running("web", &stage.tagged("1.0.0"), 1).await;
+
+    stage.scene.registry().push(&stage.app(), "1.0.2", &Image::new("1.0.2")).await;
+    stage.scene.touch("web").await;
+    let next = stage.repository.expect_pull_request("there is another", |pull| pull.number != opened.number).await;
+    assert!(next.body.contains("1.0.2") && next.state == "open", "{next:?}");
+    let main = stage.repository.read(MAIN, "chart/values.yaml").await.expect("values");
+    assert!(main.contains("1.0.0"), "{main}");
+}
