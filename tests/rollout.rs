@@ -19,6 +19,11 @@ const RULE: &str = "applications: [{ name: app }]\nimages: [{ image: registry.ex
 
 /// An Application whose version was moved from `1.0.0` to `1.0.2` at 12:00.
 async fn written() -> World {
+    written_after(0).await
+}
+
+/// The same, so many milliseconds after 12:00.
+async fn written_after(milliseconds: i64) -> World {
     let mut world = World::new(RULE)
         .helm("app", &[("image.tag", "1.0.0")], &["registry.example/app:1.0.0"])
         .tags("registry.example/app", &["1.0.0", "1.0.2"]);
@@ -26,6 +31,7 @@ async fn written() -> World {
         object["spec"]["syncPolicy"] = json!({ "automated": {} });
     });
     say(&world, "11:59:00", "Synced", "Healthy", &json!(null));
+    world.clock.advance(SignedDuration::from_millis(milliseconds));
     world.look().await;
     assert_eq!(world.applications.writes(), 1);
     world
@@ -96,6 +102,28 @@ async fn health_of_what_was_there_before_is_not_taken_for_the_new_one() {
     say(&world, "12:01:10", "Synced", "Healthy", &json!(null));
     after(&mut world, 70).await;
     assert_eq!(shown(&world).state, RolloutWord::Healthy);
+}
+
+#[tokio::test]
+async fn what_argo_cd_does_within_the_second_of_the_write_counts_as_later() {
+    let mut world = written_after(400).await;
+    world.edit("app", |object| object["spec"]["syncPolicy"]["automated"]["enabled"] = json!(false));
+    say(&world, "12:00:00", "OutOfSync", "Healthy", &json!(null));
+    after(&mut world, 30).await;
+    assert_eq!(shown(&world).state, RolloutWord::Unknown, "it waits for a person");
+
+    let mut world = written_after(400).await;
+    let done = json!({ "phase": "Succeeded", "startedAt": "2026-06-01T12:00:00Z" });
+    runs(&world, &["1.0.2"]);
+    say(&world, "12:00:00", "OutOfSync", "Healthy", &done);
+    after(&mut world, 30).await;
+    assert_eq!(shown(&world).state, RolloutWord::Healthy);
+
+    // Nothing fails so fast: it was broken before.
+    let mut world = written_after(400).await;
+    say(&world, "12:00:00", "Synced", "Degraded", &json!(null));
+    assert_eq!(after(&mut world, 30).await.reason, Reason::UpToDate);
+    assert_eq!(shown(&world).state, RolloutWord::Progressing);
 }
 
 #[tokio::test]

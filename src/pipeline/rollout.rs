@@ -71,6 +71,7 @@ fn words(progress: Option<&Progress>) -> String {
 fn assess(written_at: Timestamp, application: &Application) -> RolloutState {
     let Some(progress) = &application.progress else { return RolloutState::Unknown };
     let Some(reconciled_at) = progress.reconciled_at else { return RolloutState::Unknown };
+    let written_at = as_argo_cd_tells(written_at);
     if reconciled_at < written_at {
         return RolloutState::Progressing;
     }
@@ -82,7 +83,8 @@ fn assess(written_at: Timestamp, application: &Application) -> RolloutState {
     let synced = progress.synced == Some(true) || phase == Some(SyncPhase::Succeeded);
     match (synced, progress.health) {
         (true, Health::Healthy) => RolloutState::Healthy,
-        (true, Health::Degraded) => RolloutState::Degraded,
+        // Within the second of the write it is what was there before: nothing fails so fast.
+        (true, Health::Degraded) if reconciled_at > written_at => RolloutState::Degraded,
         (true, Health::Suspended) => RolloutState::Unknown,
         (false, _) if !application.automated && phase.is_none() => RolloutState::Unknown,
         _ => RolloutState::Progressing,
@@ -92,7 +94,13 @@ fn assess(written_at: Timestamp, application: &Application) -> RolloutState {
 /// The last sync, if it began after the write.
 fn ran(written_at: Timestamp, application: &Application) -> Option<&SyncOperation> {
     let sync = application.progress.as_ref()?.operation.as_ref()?;
-    sync.started_at.filter(|started| *started >= written_at).map(|_| sync)
+    sync.started_at.filter(|started| *started >= as_argo_cd_tells(written_at)).map(|_| sync)
+}
+
+/// The moment in whole seconds, as Argo CD states its own: else what it does within the second of the write would seem to be
+/// older than the write, until it looks again minutes later.
+fn as_argo_cd_tells(moment: Timestamp) -> Timestamp {
+    Timestamp::from_second(moment.as_second()).unwrap_or(moment)
 }
 
 /// Whether Argo CD's word is about what was written: live Pods show it, or none of the image, or the word is late enough.
