@@ -139,7 +139,7 @@ async fn what_is_undone_is_not_written_again() {
 async fn who_undoes_is_named() {
     let mut world = bare();
     world.edit("app", |object| {
-        let tracking = "parent:argoproj.io/Application:argocd/app";
+        let tracking = "fleet_parent:argoproj.io/Application:argocd/app";
         object["metadata"]["annotations"] = json!({ "argocd.argoproj.io/tracking-id": tracking });
         let entry = |manager: &str, time: &str, fields: Value| json!({ "manager": manager, "operation": "Update", "time": time, "fieldsV1": fields });
         object["metadata"]["managedFields"] = json!([
@@ -150,7 +150,7 @@ async fn who_undoes_is_named() {
         ]);
     });
     let (_, message) = undone(&mut world, 3).await;
-    insta::assert_snapshot!(message, @"`1.0.2` was taken back by hand; it is held until something newer appears; `argocd-controller` changed the Application last, and Argo CD manages it as a part of `parent`");
+    insta::assert_snapshot!(message, @"`1.0.2` was taken back by hand; it is held until something newer appears; `argocd-controller` changed the Application last, and Argo CD manages it as a part of `fleet/parent`");
 }
 
 #[tokio::test]

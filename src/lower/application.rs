@@ -42,7 +42,8 @@ pub fn application(object: &api::Application) -> Application {
         tracked_by: annotation(TRACKING_ID)
             .and_then(|id| id.split(':').next())
             .or_else(|| metadata.labels.as_ref()?.get(INSTANCE).map(String::as_str))
-            .map(ToOwned::to_owned),
+            // Outside of its own namespace Argo CD writes `namespace_name`; neither part can hold a `_`.
+            .map(|parent| parent.replacen('_', "/", 1)),
         edited_by: edited_by(object),
         resume: annotation(api::RESUME).cloned(),
         updater_annotations: updater_annotations(object),
