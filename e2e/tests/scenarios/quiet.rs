@@ -1,6 +1,6 @@
 //! When nothing changes, nothing is written; what does change is told once.
 
-use fairlead_e2e::{AuditEntry, Deadline, FaultProxy, Image, Scene, eventually};
+use fairlead_e2e::{AuditEntry, Deadline, Fairlead, FaultProxy, Image, Scene, eventually};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -11,7 +11,7 @@ async fn twenty_further_reconciles_write_nothing() {
     let proxy = FaultProxy::start(&scene.registry().address).await;
     let image = format!("{}/{repository}", proxy.address);
     scene.application("web", Scene::helm(&image, "1.0.0")).await;
-    let _fairlead = scene.start_with(&[&proxy.address]).await;
+    let fairlead = scene.start_with(&[&proxy.address]).await;
     scene.policy("web", json!({"applications": [{"name": "web"}], "images": [{"image": image}]})).await;
     scene.expect_tag("web", "1.0.1").await;
     scene.expect_settled("web").await;
@@ -19,6 +19,7 @@ async fn twenty_further_reconciles_write_nothing() {
     look(&scene, &proxy).await;
     look(&scene, &proxy).await;
     let before = (scene.writes().await, scene.read_policy("web").await.status, scene.events().await);
+    let said = loud_lines(&fairlead);
 
     // A look ends before the next begins, so with the last one twenty are over.
     for _ in 0..21 {
@@ -27,6 +28,17 @@ async fn twenty_further_reconciles_write_nothing() {
 
     let after = (scene.writes().await, scene.read_policy("web").await.status, scene.events().await);
     assert_eq!(after, before);
+    assert_eq!(loud_lines(&fairlead), said, "a quiet look is not worth a line");
+}
+
+/// What was logged for people: at `info` and above.
+fn loud_lines(fairlead: &Fairlead) -> Vec<String> {
+    let log = fairlead.log();
+    let loud =
+        |line: &&str| ["INFO", "WARN", "ERROR"].iter().any(|level| line.split_whitespace().nth(1) == Some(level));
+    let lines: Vec<String> = log.lines().filter(loud).map(str::to_owned).collect();
+    assert!(lines.iter().any(|line| line.contains("moved ")), "the update is told: {log}");
+    lines
 }
 
 /// Asks for a reconcile, and waits until it has asked the registry.
@@ -59,7 +71,9 @@ async fn an_update_is_told_by_one_event_and_by_metrics() {
 
     for tag in ["1.0.1", "1.0.2"] {
         let told = updates(&scene, tag).await;
-        assert!(told.len() <= 2, "at most one for the policy and one for the Application: {told:#?}");
+        let mut objects: Vec<_> = told.iter().filter_map(|event| event.involved_object.kind.as_deref()).collect();
+        objects.sort_unstable();
+        assert_eq!(objects, ["Application", "ImageUpdatePolicy"], "one each: {told:#?}");
         assert!(told.iter().all(|event| event.count.unwrap_or(1) <= 1 && event.series.is_none()), "{told:#?}");
     }
     let metrics = fairlead.page("/metrics").await;
