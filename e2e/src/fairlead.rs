@@ -208,6 +208,11 @@ impl Fairlead {
         self.process.ended().is_none()
     }
 
+    /// Where it serves its pages, `host:port`.
+    pub fn address(&self) -> &str {
+        &self.settings.listen
+    }
+
     /// What one of its pages says: `/metrics`, `/livez`, `/readyz`.
     pub async fn page(&self, path: &str) -> String {
         let url = format!("http://{}{path}", self.settings.listen);

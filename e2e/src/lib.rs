@@ -7,6 +7,7 @@
 //!    ├── Fairlead      the binary, with that ServiceAccount's rights
 //!    ├── FaultProxy    a registry that can be made to misbehave
 //!    ├── Helm          the chart, rendered or installed
+//!    ├── Prometheus    reads the metrics, knows the alerts
 //!    ├── Deployed      the binary as an installed Deployment would run it
 //!    └── writes()      what the ServiceAccount wrote, from the API server's audit log
 //! ```
@@ -33,6 +34,7 @@ pub mod helm;
 pub mod images;
 mod kinds;
 mod process;
+pub mod prometheus;
 pub mod proxy;
 mod recipe;
 pub mod registry;
@@ -49,6 +51,7 @@ pub use fairlead::{Configured, Fairlead, command_line};
 pub use guarded::Guarded;
 pub use helm::Helm;
 pub use images::Image;
+pub use prometheus::Prometheus;
 pub use proxy::{Fault, FaultProxy};
 pub use registry::{Login, Registry};
 pub use scene::{Scene, Unready};

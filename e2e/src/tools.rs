@@ -15,6 +15,10 @@ pub struct Tools {
     pub registry: PathBuf,
     /// Helm.
     pub helm: PathBuf,
+    /// Prometheus.
+    pub prometheus: PathBuf,
+    /// Prometheus' tool for rules.
+    pub promtool: PathBuf,
 }
 
 /// Unstamped, the server names a version that is no version, and clients stumble over it.
@@ -62,6 +66,23 @@ const HELM: Recipe = Recipe {
     package: "helm.sh/helm/v3/cmd/helm",
     ldflags: HELM_LDFLAGS,
     ..PLAIN
+};
+
+/// Targets are written down, so it needs no client of any cloud to find them.
+const WITHOUT_DISCOVERY: &str = "remove_all_sd";
+const PROMETHEUS: Recipe = Recipe {
+    name: "prometheus",
+    variable: "FAIRLEAD_E2E_PROMETHEUS",
+    module: "prometheus",
+    package: "github.com/prometheus/prometheus/cmd/prometheus",
+    tags: WITHOUT_DISCOVERY,
+    ..PLAIN
+};
+const PROMTOOL: Recipe = Recipe {
+    name: "promtool",
+    variable: "FAIRLEAD_E2E_PROMTOOL",
+    package: "github.com/prometheus/prometheus/cmd/promtool",
+    ..PROMETHEUS
 };
 
 /// What Argo CD needs beside [`Tools`].
@@ -146,6 +167,8 @@ impl Tools {
             kube_apiserver: KUBE_APISERVER.find(tell)?,
             registry: REGISTRY.find(tell)?,
             helm: HELM.find(tell)?,
+            prometheus: PROMETHEUS.find(tell)?,
+            promtool: PROMTOOL.find(tell)?,
         })
     }
 }

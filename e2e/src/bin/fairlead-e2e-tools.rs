@@ -29,6 +29,7 @@ fn main() -> ExitCode {
 fn paths(tell: &dyn Fn(&str), argocd: bool) -> Result<Vec<PathBuf>, String> {
     let tools = Tools::find(tell)?;
     let mut paths = vec![tools.etcd, tools.kube_apiserver, tools.registry, tools.helm];
+    paths.extend([tools.prometheus, tools.promtool]);
     if argocd {
         let more = ArgoCdTools::find(tell)?;
         paths.extend([more.kube_controller_manager, more.kube_scheduler, more.kwok, more.kustomize]);
