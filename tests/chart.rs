@@ -2,7 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "reads the chart")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -38,12 +38,12 @@ fn the_chart_has_the_version_of_the_binary() {
 }
 
 #[test]
-fn values_in_the_guide_are_values_of_the_chart() {
+fn values_in_guides_are_values_of_the_chart() {
     let parse = |text: &str| serde_saphyr::from_str::<serde_json::Value>(text).expect("values are YAML");
     let values = parse(&read("charts/fairlead/values.yaml"));
-    let guide = read("docs/guides/cloud-identity.md");
-    let blocks: Vec<&str> = guide.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert_eq!(blocks.len(), 3);
+    let guides = read("docs/guides/cloud-identity.md") + &read("docs/guides/observability.md");
+    let blocks: Vec<&str> = guides.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(blocks.len(), 4);
     for block in blocks {
         let block = parse(block);
         assert!(is_part(&block, &values), "{block} is not of the chart's values");
@@ -98,6 +98,58 @@ fn what_the_chart_configures_is_where_it_is_looked_for() {
         assert!(deployment.lines().any(|found| found.trim() == line), "{line}");
     }
     assert!(map.contains("registries.conf: |\n    registries:\n      {{- toYaml . | nindent 6 }}"), "{map}");
+}
+
+#[test]
+fn every_alert_has_a_page_that_says_what_to_do_and_every_page_an_alert() {
+    let alerts: serde_json::Value =
+        serde_saphyr::from_str(&read("charts/fairlead/files/alerts/fairlead.yaml")).expect("alerts are YAML");
+    let index = read("docs/runbooks/README.md");
+    let mut pages = files("docs/runbooks");
+    assert!(pages.remove("README.md").is_some());
+    for rule in alerts["groups"][0]["rules"].as_array().expect("rules") {
+        let name = rule["alert"].as_str().expect("a name");
+        let page = pages.remove(&format!("{name}.md")).unwrap_or_default();
+        for part in
+            [format!("# {name}\n"), "**Impact.** ".to_owned(), "\n## Look at\n".to_owned(), "\n## Do\n".to_owned()]
+        {
+            assert!(page.contains(&part), "docs/runbooks/{name}.md has no `{part}`");
+        }
+        let severity = rule["labels"]["severity"].as_str().expect("a severity");
+        assert!(["critical", "warning", "info"].contains(&severity), "{name}");
+        assert!(index.contains(&format!("| [{name}]({name}.md) | {severity} |")), "{name}");
+        let annotations = &rule["annotations"];
+        assert!(
+            annotations["runbook_url"].as_str().is_some_and(|url| url.ends_with(&format!("/docs/runbooks/{name}.md"))),
+            "{name}"
+        );
+        assert!(annotations["summary"].is_string() && annotations["description"].is_string(), "{name}");
+    }
+    assert_eq!(pages.keys().collect::<Vec<_>>(), Vec::<&String>::new(), "pages without an alert");
+}
+
+#[test]
+fn dashboards_have_names_of_their_own_and_panels_that_do_not_overlap() {
+    let dashboards = files("charts/fairlead/files/dashboards");
+    assert_eq!(dashboards.len(), 2);
+    for (name, text) in dashboards {
+        let dashboard: serde_json::Value = serde_json::from_str(&text).expect("a dashboard is JSON");
+        assert_eq!(dashboard["uid"], format!("fairlead-{}", name.trim_end_matches(".json")));
+        assert_eq!(dashboard["tags"][0], "fairlead");
+        let (mut ids, mut taken) = (BTreeSet::new(), BTreeSet::new());
+        for panel in dashboard["panels"].as_array().expect("panels") {
+            assert!(ids.insert(panel["id"].as_u64()), "{name}: {}", panel["title"]);
+            let side = |side: &str| panel["gridPos"][side].as_u64().expect("a number");
+            for (x, y) in
+                (side("x")..side("x") + side("w")).flat_map(|x| (side("y")..side("y") + side("h")).map(move |y| (x, y)))
+            {
+                assert!(x < 24 && taken.insert((x, y)), "{name}: {} lies on another", panel["title"]);
+            }
+            for target in panel["targets"].as_array().into_iter().flatten() {
+                assert_eq!(target["datasource"]["uid"], "${datasource}", "{name}: {}", panel["title"]);
+            }
+        }
+    }
 }
 
 fn template(name: &str) -> String {

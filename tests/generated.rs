@@ -12,6 +12,7 @@ use std::path::Path;
 
 use fairlead::api;
 use fairlead::model::{Reason, Severity};
+use fairlead::telemetry::{FAMILIES, Family, Kind, OLDER_V0_FAMILIES, OLDER_V1_FAMILIES};
 
 fn check(file: &str, expected: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
@@ -51,4 +52,36 @@ fn the_list_of_reasons_is_complete() {
 #[test]
 fn the_page_about_annotations_is_the_table() {
     check("docs/reference/annotations.md", &api::annotations::page());
+}
+
+#[test]
+fn the_page_about_metrics_is_the_table() {
+    let mut page = "# Metrics\n\nEvery family that `/metrics` shows. Values of labels come from closed lists, or are names of objects; never tags or messages. \
+        What uses them: [the guide](../guides/observability.md).\n\n"
+        .to_owned();
+    rows(&mut page, FAMILIES);
+    page.push_str(
+        "\n## Names of argocd-image-updater\n\nShown beside the others where they are asked for. What that one defines and never counts is not here: \
+         `argocd_image_updater_k8s_api_requests_total`, `argocd_image_updater_k8s_api_errors_total`.\n",
+    );
+    for (version, families) in [("v1", OLDER_V1_FAMILIES), ("v0", OLDER_V0_FAMILIES)] {
+        write!(page, "\n`--compat-metrics {version}`, `metrics.compat: {version}` of the chart:\n\n").unwrap();
+        rows(&mut page, families);
+    }
+    check("docs/reference/metrics.md", &page);
+}
+
+fn rows(page: &mut String, families: &[Family]) {
+    page.push_str("| metric | type | labels | what it tells |\n|---|---|---|---|\n");
+    for Family { name, kind, labels, help } in families {
+        let labels: Vec<String> = labels.iter().map(|label| format!("`{label}`")).collect();
+        let buckets = match kind {
+            Kind::Histogram(bounds) => {
+                let bounds: Vec<String> = bounds.iter().map(ToString::to_string).collect();
+                format!(" Buckets: {}.", bounds.join(", "))
+            }
+            Kind::Gauge | Kind::Counter => String::new(),
+        };
+        writeln!(page, "| `{name}` | {} | {} | {help}{buckets} |", kind.as_str(), labels.join(", ")).unwrap();
+    }
 }

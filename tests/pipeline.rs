@@ -11,7 +11,7 @@ mod world;
 
 use std::time::Duration;
 
-use fairlead::model::{ApplicationId, Reason};
+use fairlead::model::{ApplicationId, Behind, Reason, Report};
 use fairlead::pipeline;
 use fairlead::ports::RegistryError;
 use serde_json::json;
@@ -472,6 +472,26 @@ async fn dry_runs_and_suspended_policies_write_nothing() {
         (Reason::Suspended, (0, 0), 0)
     );
     assert_eq!((world.ready().0.as_str(), world.ready().1.as_str()), ("True", "Suspended"));
+}
+
+#[tokio::test]
+async fn how_far_an_image_lags_is_told_until_it_is_written() {
+    let mut world = simple().tags(APP, &["1.0.0", "1.0.1", "1.0.2", "1.2.0"]);
+    let lag = |report: &Report| report.images[0].behind;
+    world.rewrite(&format!("dryRun: true\n{RULE}"));
+    assert_eq!(lag(&world.look().await), Some(Behind { versions: 2, pushed_at: None }));
+    // What reads dates tells since when.
+    let dated = "applications: [{ name: app }]\nimages: [{ image: registry.example/app, strategy: NewestBuild, constraint: ~1.0 }]\ndryRun: true";
+    world.rewrite(dated);
+    world.push(APP, "1.0.3", "2026-04-01T00:00:00Z");
+    let told = lag(&world.look().await).expect("it lags");
+    assert_eq!(told.pushed_at.map(|at| at.to_string()).as_deref(), Some("2026-04-01T00:00:00Z"));
+    world.rewrite(RULE);
+    assert_eq!(lag(&world.look().await), None, "it is written");
+    assert_eq!(lag(&world.look().await), None, "it is in place");
+    world.edit("app", |object| *object.pointer_mut(TAG).unwrap() = json!("1.2.0"));
+    let report = world.look().await;
+    assert_eq!((report.images[0].reason, lag(&report)), (Reason::WouldGoBackwards, None));
 }
 
 #[tokio::test]

@@ -28,15 +28,6 @@ impl Helm {
         Self { kubeconfig: Some(kubeconfig.to_owned()), ..Self::offline() }
     }
 
-    /// With a copy of the chart, which `change` is given the folder of.
-    #[must_use]
-    pub fn with_chart(self, name: &str, change: impl FnOnce(&Path)) -> Self {
-        let chart = folder().join(name);
-        copy(&self.chart, &chart);
-        change(&chart);
-        Self { chart, ..self }
-    }
-
     /// What `helm template` prints, or what it says when it fails.
     ///
     /// # Errors
@@ -123,17 +114,4 @@ fn text(bytes: &[u8]) -> String {
 
 fn display(path: &Path) -> String {
     path.to_str().expect("a readable name").to_owned()
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("the temporary folder takes folders");
-    for entry in std::fs::read_dir(from).expect("the chart can be read") {
-        let path = entry.expect("an entry can be read").path();
-        let place = to.join(path.file_name().expect("an entry has a name"));
-        if path.is_dir() {
-            copy(&path, &place);
-        } else {
-            std::fs::copy(&path, &place).expect("a file can be copied");
-        }
-    }
 }

@@ -250,6 +250,7 @@ mod tests {
             message: "would be moved from `1.0.0` to `1.0.2`, the choice among 2 allowed tags".to_owned(),
             counts: Some(Counts { listed: 3, outside: 1, eligible: 2, ..Counts::default() }),
             runner_up: Some("1.0.0".to_owned()),
+            behind: None,
             destination: Some("spec.source.helm.parameters[name=image.tag]".to_owned()),
             written: Some("1.0.0".to_owned()),
             held_back: None,

@@ -26,7 +26,7 @@ use crate::controller::{Asked, Controllers, Scope};
 use crate::lower::push_event::Source;
 use crate::model::Repository;
 use crate::ports::Registry;
-use crate::telemetry::{LogFormat, Metrics, serve, start_logs};
+use crate::telemetry::{LogFormat, Metrics, OlderNames, serve, start_logs};
 
 /// How long a registry may take for one question, all pages and details together.
 const QUESTION_LIMIT: Duration = Duration::from_secs(180);
@@ -75,11 +75,14 @@ pub struct Args {
     applications: ApplicationsArgs,
     #[command(flatten)]
     migration: MigrationArgs,
+    /// Count what argocd-image-updater counted under its names, too: those of 0.x or of 1.x
+    #[arg(long, value_enum, value_name = "VERSION", env = "FAIRLEAD_COMPAT_METRICS")]
+    compat_metrics: Option<CompatMetrics>,
     /// How log lines look
     #[arg(long, value_enum, default_value = "text", env = "FAIRLEAD_LOG_FORMAT")]
     log_format: Format,
     /// Log levels, for example `info` or `warn,fairlead=debug`
-    #[arg(long = "log", value_name = "FILTER", env = "FAIRLEAD_LOG")]
+    #[arg(long = "log", visible_alias = "log-level", value_name = "FILTER", env = "FAIRLEAD_LOG")]
     filter: Option<String>,
 }
 
@@ -87,6 +90,12 @@ pub struct Args {
 enum Format {
     Text,
     Json,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum CompatMetrics {
+    V0,
+    V1,
 }
 
 /// Runs the controller until it is told to stop.
@@ -104,7 +113,7 @@ async fn try_run(args: Args) -> Result<(), String> {
     };
     start_logs(format, args.filter.as_deref())?;
     let clients = Clients::infer().await.map_err(|error| with_causes(&error))?;
-    let metrics = Arc::new(Metrics::new().map_err(|error| error.to_string())?);
+    let metrics = Arc::new(metrics(args.compat_metrics).map_err(|error| error.to_string())?);
     let (registry, asked) = registry(&args, &clients, &metrics)?;
     let scope = Scope {
         namespaces: args.namespaces.clone(),
@@ -140,6 +149,15 @@ async fn try_run(args: Args) -> Result<(), String> {
     tokio::try_join!(serving, controlling, webhooks)?;
     tracing::info!("fairlead has stopped");
     Ok(())
+}
+
+fn metrics(compat: Option<CompatMetrics>) -> Result<Metrics, prometheus::Error> {
+    let metrics = Metrics::new()?;
+    match compat {
+        None => Ok(metrics),
+        Some(CompatMetrics::V0) => metrics.with_older_names(OlderNames::V0),
+        Some(CompatMetrics::V1) => metrics.with_older_names(OlderNames::V1),
+    }
 }
 
 /// The client for registries, with the administrator's configuration, which it follows, and the identity of this process;

@@ -245,7 +245,7 @@ impl Answer {
     }
 
     fn new(rule: &Rule, listing: &Listing, situation: &Situation, mut problems: Vec<Problem>) -> Self {
-        let Decision { outcome, runner_up, counts, note } = select(rule, listing, situation);
+        let Decision { outcome, runner_up, counts, above: _, note } = select(rule, listing, situation);
         let verdicts = verdicts(rule, listing, situation);
         let winner = verdicts.iter().find(|verdict| verdict.reason == Reason::Chosen);
         let chosen = winner.map(|verdict| verdict.tag.clone());

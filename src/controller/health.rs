@@ -55,7 +55,8 @@ impl Pulse {
             let now = uptime();
             self.last.store(milliseconds(now), Ordering::Relaxed);
             let oldest = self.oldest(now).map(|(_, age)| age).unwrap_or_default();
-            metrics.vitals(fence.is_open(), oldest);
+            let looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner).len();
+            metrics.vitals(fence.is_open(), looks, oldest);
             tokio::time::sleep(BEAT).await;
         }
     }

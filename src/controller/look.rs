@@ -322,6 +322,7 @@ mod tests {
             message: String::new(),
             counts: None,
             runner_up: None,
+            behind: None,
             destination: None,
             marks: Vec::new(),
             written: None,

@@ -160,7 +160,8 @@ impl Controllers {
     pub fn pushes(&self, asked: Asked) -> Arc<dyn PushReceiver> {
         let (sender, pushes) = pushes::Pushes::new();
         let (client, policies) = (self.clients.calls.clone(), Arc::clone(&self.policies));
-        let policies = pushes::ClusterPolicies { client, policies, asked };
+        let metrics = Arc::clone(&self.looks.metrics);
+        let policies = pushes::ClusterPolicies { metrics, client, policies, asked };
         tokio::spawn(pushes::forward(pushes, Arc::new(policies), Arc::new(SystemClock)));
         Arc::new(sender)
     }

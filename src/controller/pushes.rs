@@ -25,6 +25,7 @@ use crate::adapters::kubernetes::{PolicyIndex, touch_policy};
 use crate::adapters::webhooks::PushReceiver;
 use crate::model::{PolicyId, Repository};
 use crate::ports::Clock;
+use crate::telemetry::Metrics;
 
 /// What comes within this time is taken together.
 const GATHER: Duration = Duration::from_millis(250);
@@ -48,10 +49,14 @@ pub(super) trait Concerned: Send + Sync {
 
     /// Asks for a look at a policy with lists from `at` or later.
     async fn touch(&self, policy: &PolicyId, at: Timestamp) -> Result<(), String>;
+
+    /// Is told how many policies wait to be asked.
+    fn waiting(&self, policies: usize);
 }
 
 /// The policies of a cluster.
 pub(super) struct ClusterPolicies {
+    pub(super) metrics: Arc<Metrics>,
     pub(super) client: Client,
     pub(super) policies: Arc<PolicyIndex>,
     pub(super) asked: Asked,
@@ -96,6 +101,10 @@ impl Concerned for ClusterPolicies {
     async fn touch(&self, policy: &PolicyId, at: Timestamp) -> Result<(), String> {
         touch_policy(&self.client, policy, at).await
     }
+
+    fn waiting(&self, policies: usize) {
+        self.metrics.webhook_queue(policies);
+    }
 }
 
 /// Asks the policies concerned, until nobody can push any more.
@@ -118,6 +127,7 @@ pub(super) async fn forward(
         if !repositories.is_empty() {
             waiting.add(policies.by_repositories(&repositories));
         }
+        policies.waiting(waiting.tries.len());
         let due = waiting.due();
         let at = clock.now();
         let touch = |policy: PolicyId| {
@@ -128,6 +138,8 @@ pub(super) async fn forward(
         while let Some((result, policy)) = touched.next().await {
             waiting.touched(policy, result);
         }
+        drop(touched);
+        policies.waiting(waiting.tries.len());
     }
 }
 
@@ -172,6 +184,7 @@ mod tests {
     struct Fake {
         touched: Mutex<Vec<(String, Timestamp)>>,
         failures: Mutex<usize>,
+        waited: Mutex<Vec<usize>>,
     }
 
     #[async_trait]
@@ -192,6 +205,10 @@ mod tests {
                 }
                 None => Ok(()),
             }
+        }
+
+        fn waiting(&self, policies: usize) {
+            self.waited.lock().unwrap_or_else(PoisonError::into_inner).push(policies);
         }
     }
 
@@ -231,6 +248,8 @@ mod tests {
         pushes.pushed(vec![repository("api")]);
         tokio::time::sleep(Duration::from_millis(300)).await;
         assert_eq!(names(&fake), ["api", "both"]);
+        let waited = fake.waited.lock().unwrap_or_else(PoisonError::into_inner);
+        assert_eq!(*waited, [2, 0], "who waits is told, and that nobody does any more");
     }
 
     #[tokio::test(start_paused = true)]

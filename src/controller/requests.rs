@@ -29,8 +29,9 @@ impl WebhookObserver for Metrics {
 }
 
 impl GitObserver for Metrics {
-    fn operated(&self, operation: GitOperation, well: bool) {
-        self.git_operation(operation.as_str(), if well { "succeeded" } else { "failed" });
+    fn operated(&self, operation: GitOperation, well: bool, seconds: f64) {
+        let took = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+        self.git_operation(operation.as_str(), if well { "succeeded" } else { "failed" }, took);
     }
 
     fn queued(&self, plans: usize) {

@@ -344,6 +344,7 @@ mod tests {
             message: "1.0.3 is the newest build".to_owned(),
             counts: None,
             runner_up: None,
+            behind: None,
             destination: None,
             marks: Vec::new(),
             written: None,

@@ -167,6 +167,7 @@ mod tests {
             message: message.to_owned(),
             counts: None,
             runner_up: None,
+            behind: None,
             destination: None,
             marks: Vec::new(),
             written: None,

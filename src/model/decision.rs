@@ -46,6 +46,8 @@ pub struct Decision {
     pub runner_up: Option<Tag>,
     /// How many candidates each filter removed.
     pub counts: Counts,
+    /// How many candidates that pass, or only wait, are higher than what is in place; zero where that has no place in the order.
+    pub above: usize,
     /// What else a person should know of it: a version that could not be compared, a better one that is still too young.
     pub note: Option<String>,
 }
@@ -116,6 +118,21 @@ pub struct Verdict {
     pub reason: Reason,
     /// One sentence for people.
     pub message: String,
+}
+
+impl Outcome {
+    /// What goes before what is in place, whether it may be written now or not.
+    pub const fn better(&self) -> Option<&Choice> {
+        match self {
+            Self::Move(choice) => Some(choice),
+            Self::Hold { choice, reason, .. } if !matches!(reason, Reason::WouldGoBackwards) => Some(choice),
+            Self::Hold { .. }
+            | Self::Stay(_)
+            | Self::Nothing { .. }
+            | Self::Undecided { .. }
+            | Self::NeedDetails(_) => None,
+        }
+    }
 }
 
 impl Choice {

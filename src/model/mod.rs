@@ -71,7 +71,7 @@ pub use registries::{
     ApiAddress, Authority, CredentialSource, ProxyAddress, ProxyChoice, RegistriesConfiguration, RegistryEntry,
     RegistryPrefix, Route, TagOrder,
 };
-pub use report::{ImageReport, Report, State};
+pub use report::{Behind, ImageReport, Report, State};
 pub use rollout::{Health, Progress, Rollout, RolloutState, SyncOperation, SyncPhase};
 pub use rule::{Allow, Constraint, Ignore, Pin, Rule, Strategy};
 pub use schedule::{Closed, Schedule, Window};

@@ -48,6 +48,8 @@ pub struct ImageReport {
     pub counts: Option<Counts>,
     /// The second best.
     pub runner_up: Option<String>,
+    /// How far what is in place lags behind the choice; `None` where it is the choice, or goes before it.
+    pub behind: Option<Behind>,
     /// Where the version is written.
     pub destination: Option<String>,
     /// The place, told from all others: what is remembered of it is kept under the first mark, and found under each. Empty where
@@ -71,6 +73,15 @@ pub struct ImageReport {
     pub shadow: Option<Shadow>,
     /// What a change by somebody else since the last look says of the choice.
     pub compared: Option<Comparison>,
+}
+
+/// How far an image lags behind what its rule picks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Behind {
+    /// Allowed versions above the one in place, those that must wait among them; at least one.
+    pub versions: usize,
+    /// When the choice was pushed, or else built, as far as that is known.
+    pub pushed_at: Option<Timestamp>,
 }
 
 /// How an image fares.

@@ -15,8 +15,8 @@ use super::rollout;
 use super::spot::Spot;
 use super::undone;
 use crate::model::{
-    Application, ApplicationPlan, Choice, Current, Decision, Edit, Guard, Image, ImageReport, Mark, Memory, Outcome,
-    Pin, Pointer, Policy, Problem, Reason, Remembered, Rollout, Source, WriteBack,
+    Application, ApplicationPlan, Behind, Choice, Current, Decision, Edit, Guard, Image, ImageReport, Mark, Memory,
+    Outcome, Pin, Pointer, Policy, Problem, Reason, Remembered, Rollout, Source, WriteBack,
 };
 use crate::ports::{ApplicationSets, Ports, RegistryError, WriteError};
 
@@ -180,8 +180,10 @@ impl<'a> Desk<'a> {
         match offer.decide(self.ports, used, remembered).await {
             Ok(decided) => {
                 let mut draft = draft.decided(&decided.decision, decided.held_back, remembered, self.policy.dry_run);
-                if let Some(choice) = &draft.choice {
-                    draft.pushed_at = offer.pushed_at(&choice.tag).await;
+                if let Some(choice) = decided.decision.outcome.better() {
+                    let pushed_at = offer.pushed_at(&choice.tag).await;
+                    draft.pushed_at = pushed_at.filter(|_| draft.choice.is_some());
+                    draft.report.behind = Some(Behind { versions: decided.decision.above.max(1), pushed_at });
                 }
                 draft
             }
@@ -277,6 +279,7 @@ impl<'a> Draft<'a> {
             message: String::new(),
             counts: None,
             runner_up: None,
+            behind: None,
             destination: None,
             marks: Vec::new(),
             written: None,
@@ -424,6 +427,7 @@ impl<'a> Draft<'a> {
         report.previous = report.current.replace(edit.to.clone());
         report.written = Some(self.choice.as_ref().map_or_else(|| edit.to.clone(), |choice| choice.written(kept)));
         report.reason = Reason::Updated;
+        report.behind = None;
         let from = report.previous.as_ref().map(|previous| format!("from `{previous}` ")).unwrap_or_default();
         let allowed = report.counts.map(|counts| counts.eligible).unwrap_or_default();
         report.message = format!("moved {from}to `{}`, the choice among {}", edit.to, tags(allowed));

@@ -14,7 +14,7 @@ pub(super) fn decide(context: &Context<'_>, listing: &Listing, survey: &Survey<'
         Outcome::Nothing { .. } | Outcome::Undecided { .. } | Outcome::NeedDetails(_) => None,
     };
     let runner_up = choice.and_then(|tag| survey.runner_up(tag)).cloned();
-    Decision { outcome, runner_up, counts: survey.counts, note }
+    Decision { outcome, runner_up, counts: survey.counts, above: survey.above, note }
 }
 
 /// The candidate that the rule picks: the highest, or the present one where that is the same version in other words.

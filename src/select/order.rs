@@ -82,6 +82,11 @@ impl<'a> Context<'a> {
         self.current.as_ref().and_then(|current| current.key.as_ref()).is_some_and(|current| entry.key < *current)
     }
 
+    /// Whether `entry` is higher than what the destination holds. What cannot be compared is not higher.
+    pub fn is_higher(&self, entry: &Entry<'_>) -> bool {
+        self.current.as_ref().and_then(|current| current.key.as_ref()).is_some_and(|current| entry.key > *current)
+    }
+
     /// Whether `entry` is not above a version that a person took back.
     pub fn is_taken_back(&self, entry: &Entry<'_>) -> bool {
         self.taken_back.as_ref().is_some_and(|taken| {

@@ -36,6 +36,8 @@ pub(super) enum Loss {
 #[derive(Debug, Default)]
 pub(super) struct Survey<'a> {
     pub counts: Counts,
+    /// How many that passed, or only wait, are higher than what is in place.
+    pub above: usize,
     /// The highest that passed, and the one below it.
     pub best: Option<Entry<'a>>,
     pub second: Option<Entry<'a>>,
@@ -55,6 +57,7 @@ pub(super) fn survey<'a>(context: &Context<'a>, listing: &'a Listing) -> Survey<
         match sift(context, candidate) {
             Ok(entry) => {
                 survey.counts.eligible += 1;
+                survey.above += usize::from(context.is_higher(&entry));
                 if context.is_current(&candidate.tag) {
                     survey.current = Some(entry.clone());
                 }
@@ -66,6 +69,7 @@ pub(super) fn survey<'a>(context: &Context<'a>, listing: &'a Listing) -> Survey<
                     survey.unread.push(&candidate.tag);
                 }
                 if let Some(entry) = entry {
+                    survey.above += usize::from(context.is_higher(&entry));
                     survey.hold(entry, loss);
                 }
             }

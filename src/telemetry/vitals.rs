@@ -2,35 +2,31 @@
 
 use std::time::Duration;
 
-use prometheus::{Gauge, IntCounter, IntGauge, Registry};
+use prometheus::{IntCounter, IntGauge, Registry};
 
-use super::metrics::register;
+use super::table;
 
 /// How the process is.
 pub(super) struct Vitals {
-    pub(super) leader: IntGauge,
-    pub(super) oldest_look: Gauge,
+    leader: IntGauge,
+    looks_in_hand: IntGauge,
+    oldest_look: IntGauge,
     pub(super) looks_given_up: IntCounter,
 }
 
 impl Vitals {
     pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let leader = "1 when this replica acts, 0 when it stands by.";
-        let oldest = "For how long the oldest look in hand has been going on; 0 when there is none.";
-        let given_up = "Looks at policies that were given up after their deadline.";
-        let vitals = Self {
-            leader: IntGauge::new("fairlead_leader", leader)?,
-            oldest_look: Gauge::new("fairlead_oldest_look_seconds", oldest)?,
-            looks_given_up: IntCounter::new("fairlead_looks_given_up_total", given_up)?,
-        };
-        register(registry, &vitals.leader)?;
-        register(registry, &vitals.oldest_look)?;
-        register(registry, &vitals.looks_given_up)?;
-        Ok(vitals)
+        Ok(Self {
+            leader: table::LEADER.gauge(registry)?,
+            looks_in_hand: table::LOOKS_IN_HAND.gauge(registry)?,
+            oldest_look: table::OLDEST_LOOK.gauge(registry)?,
+            looks_given_up: table::LOOKS_GIVEN_UP.counter(registry)?,
+        })
     }
 
-    pub(super) fn set(&self, leads: bool, oldest_look: Duration) {
+    pub(super) fn set(&self, leads: bool, looks: usize, oldest_look: Duration) {
         self.leader.set(i64::from(leads));
-        self.oldest_look.set(oldest_look.as_secs_f64());
+        self.looks_in_hand.set(i64::try_from(looks).unwrap_or(i64::MAX));
+        self.oldest_look.set(i64::try_from(oldest_look.as_secs()).unwrap_or(i64::MAX));
     }
 }

@@ -51,7 +51,7 @@ pub struct Counter {
 }
 
 impl GitObserver for Counter {
-    fn operated(&self, operation: GitOperation, well: bool) {
+    fn operated(&self, operation: GitOperation, well: bool, _: f64) {
         self.operations.lock().expect("not poisoned").push((operation, well));
     }
 

@@ -46,6 +46,25 @@ fn nothing_goes_backwards_by_accident() {
 }
 
 #[test]
+fn versions_above_the_present_one_are_counted_and_those_that_wait_among_them() {
+    for (rule, tags, current, above) in [
+        ("", "1.0 1.1 1.2", "1.0", 2),
+        ("", "1.0 1.1 1.2", "1.2", 0),
+        ("", "1.0 1.1", "1.2", 0),
+        ("constraint=~1.0", "1.0.0 1.0.1 1.1.0", "1.0.0", 1),
+        ("ignore=1.1", "1.0 1.1 1.2", "1.0", 1),
+        ("", "1.0 1.1", "latest", 0),
+        ("", "1.0 1.1", "", 0),
+        ("NewestBuild", "a|built=2026-01-01 b|built=2026-01-02", "a", 1),
+        ("Digest; constraint=latest", "latest|digest=x", "latest@y", 0),
+    ] {
+        assert_eq!(decide(rule, tags, &situation(current)).above, above, "rule `{rule}`, tags `{tags}`, `{current}`");
+    }
+    let taken = decide("", "1.3 1.4 1.6", &taken_back("1.4", "1.6"));
+    assert_eq!(taken.above, 1);
+}
+
+#[test]
 fn what_a_person_took_back_waits_for_something_newer() {
     for (rule, tags, current, back, expected) in [
         ("", "1.3 1.4 1.6", "1.4", "1.6", "hold 1.6 RolledBackByHand"),

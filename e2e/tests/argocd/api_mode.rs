@@ -8,7 +8,8 @@ use crate::{git_policy, policy};
 
 /// Fairlead with Argo CD's API in the place of Kubernetes', for Applications.
 async fn by_api(stage: &Stage, account: Account) -> Configured {
-    let arguments = ["--applications-api", "argocd", "--argocd-plaintext", "--argocd-server-addr", &stage.argocd.address];
+    let arguments =
+        ["--applications-api", "argocd", "--argocd-plaintext", "--argocd-server-addr", &stage.argocd.address];
     let token = stage.argocd.api_key(account).await;
     Configured {
         arguments: arguments.map(str::to_owned).to_vec(),

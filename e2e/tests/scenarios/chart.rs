@@ -175,25 +175,21 @@ fn the_definition_is_the_projects_and_stays_when_the_chart_goes() {
 }
 
 #[test]
-fn rules_and_dashboards_are_taken_as_the_files_are() {
-    const RULES: &str = "groups:\n  - name: fairlead\n    rules:\n      - alert: Gone\n        expr: up == 0\n        annotations:\n          summary: '{{ $labels.instance }} is gone'\n";
-    const DASHBOARD: &str = "{\"title\": \"Fleet {{policy}}\"}\n";
-    let helm = Helm::offline().with_chart("chart-with-files", |chart| {
-        for (folder, name, text) in [("rules", "own.yaml", RULES), ("dashboards", "own.json", DASHBOARD)] {
-            fs::create_dir_all(chart.join(folder)).expect("a folder can be made");
-            fs::write(chart.join(folder).join(name), text).expect("a file can be written");
-        }
-    });
+fn alerts_and_dashboards_are_taken_as_the_files_are() {
     let arguments = ["--set", "metrics.prometheusRule.enabled=true,metrics.dashboards.enabled=true"];
-    let rendered = objects(&helm.template("argocd", &arguments).expect("it renders"));
+    let rendered = objects(&Helm::offline().template("argocd", &arguments).expect("it renders"));
     let of = |kind: &str, name: &str| {
         let found = rendered.iter().find(|object| object["kind"] == kind && object["metadata"]["name"] == name);
         found.unwrap_or_else(|| panic!("no {kind} {name}"))
     };
-    let expected: Value = serde_saphyr::from_str(RULES).expect("rules are YAML");
-    let groups = of("PrometheusRule", "updater-fairlead")["spec"]["groups"].as_array().expect("a list");
-    assert!(groups.contains(&expected["groups"][0]), "{groups:?}");
+    let read = |path: &str| fs::read_to_string(root().join("charts/fairlead/files").join(path)).expect("it is there");
+    let alerts: Value = serde_saphyr::from_str(&read("alerts/fairlead.yaml")).expect("alerts are YAML");
+    assert_eq!(of("PrometheusRule", "updater-fairlead")["spec"], alerts);
     let dashboards = of("ConfigMap", "updater-fairlead-dashboards");
-    assert_eq!(dashboards["data"]["own.json"], DASHBOARD);
+    let data = dashboards["data"].as_object().expect("texts");
+    assert_eq!(data.keys().collect::<Vec<_>>(), ["fleet.json", "troubleshooting.json"]);
+    for (name, text) in data {
+        assert_eq!(text.as_str(), Some(read(&format!("dashboards/{name}")).as_str()), "{name}");
+    }
     assert_eq!(dashboards["metadata"]["labels"]["grafana_dashboard"], "1");
 }

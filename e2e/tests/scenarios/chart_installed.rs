@@ -219,7 +219,12 @@ async fn every_set_of_values_is_taken_by_the_api_server() {
     for set in ValueSet::all() {
         // Kinds that this API server does not know: those of the Prometheus operator and of the Gateway API.
         let mut values = set.values();
-        for (path, unknown) in [("/metrics/serviceMonitor", "monitoring"), ("/route", "webhook-route")] {
+        let unknown_kinds = [
+            ("/metrics/serviceMonitor", "monitoring"),
+            ("/metrics/prometheusRule", "monitoring"),
+            ("/route", "webhook-route"),
+        ];
+        for (path, unknown) in unknown_kinds {
             if let Some(part) = values.pointer_mut(path) {
                 assert_eq!(set.name, unknown);
                 part["enabled"] = json!(false);

@@ -21,6 +21,7 @@ mod git_server;
 mod ha;
 mod harness;
 mod image;
+mod metrics;
 mod migrate;
 mod mixed;
 mod owners;

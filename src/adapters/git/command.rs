@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::failure::{broken, failure};
 use super::observe::{GitObserver, GitOperation};
 use super::process::{Broken, Ended, Run};
@@ -74,9 +76,11 @@ impl Git {
             time: self.time,
             maximum_output: MAXIMUM_OUTPUT,
         };
+        let start = Instant::now();
         let ended = run.ended().await;
         if let Some(operation) = operation {
-            self.observer.operated(operation, ended.as_ref().is_ok_and(|ended| ended.success));
+            let well = ended.as_ref().is_ok_and(|ended| ended.success);
+            self.observer.operated(operation, well, start.elapsed().as_secs_f64());
         }
         ended
     }

@@ -2,8 +2,8 @@
 
 /// Is told of every conversation with a Git server, and of the length of queues.
 pub trait GitObserver: Send + Sync {
-    /// One conversation ended, well or not.
-    fn operated(&self, operation: GitOperation, well: bool);
+    /// One conversation ended, well or not, after `seconds`.
+    fn operated(&self, operation: GitOperation, well: bool, seconds: f64);
 
     /// So many plans wait to be written, or are being written, in all queues together.
     fn queued(&self, plans: usize);
@@ -45,7 +45,7 @@ impl GitOperation {
 pub(super) struct Nobody;
 
 impl GitObserver for Nobody {
-    fn operated(&self, _: GitOperation, _: bool) {}
+    fn operated(&self, _: GitOperation, _: bool, _: f64) {}
 
     fn queued(&self, _: usize) {}
 }
