@@ -445,6 +445,25 @@ async fn applications_that_are_going_or_skipped_are_left_alone() {
 }
 
 #[tokio::test]
+async fn applications_of_another_argo_cd_are_left_alone_where_one_is_named() {
+    for (instance, looked_after_by, expected, writes) in [
+        (Some("argocd"), Some("other"), Reason::ApplicationSkipped, 0),
+        (Some("argocd"), Some("argocd"), Reason::Updated, 1),
+        (Some("argocd"), None, Reason::Updated, 1),
+        (None, Some("other"), Reason::Updated, 1),
+    ] {
+        let mut world = simple();
+        world.instance = instance;
+        world.edit("app", |object| object["status"]["controllerNamespace"] = json!(looked_after_by));
+        let report = world.look().await;
+        assert_eq!((report.images[0].reason, world.applications.writes()), (expected, writes), "{looked_after_by:?}");
+        if writes == 0 {
+            insta::assert_snapshot!(report.images[0].message, @"`argocd/app` is looked after by the Argo CD of namespace `other` and is left alone");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_policy_that_does_nothing_says_so() {
     let mut world =
         World::new("applications: [{ name: app-* }]\nimages: [{ image: registry.example/app }]").helm("web", &[], &[]);

@@ -12,6 +12,7 @@ pub mod fence;
 pub mod forge;
 pub mod git;
 pub mod identity;
+pub mod instance;
 pub mod kubernetes;
 pub mod memory;
 pub mod oci;

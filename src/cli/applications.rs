@@ -6,6 +6,7 @@ use std::sync::Arc;
 use clap::builder::BoolishValueParser;
 
 use crate::adapters::argocd::{ArgoCdSettings, TokenSource, server_address};
+use crate::adapters::instance::OfInstance;
 use crate::adapters::kubernetes::{Clients, KubernetesSecrets};
 use crate::controller::Reach;
 use crate::model::{Concealed, SecretRef};
@@ -50,6 +51,9 @@ pub(super) struct ApplicationsArgs {
     /// Understood, and without effect: REST is spoken, which every proxy lets through
     #[arg(long, value_name = "BOOL", env = "ARGOCD_GRPC_WEB", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = BoolishValueParser::new())]
     argocd_grpc_web: bool,
+    /// Where several Argo CDs share namespaces: the namespace of the one whose Applications count [default: all count]
+    #[arg(long, value_name = "NAMESPACE", env = "FAIRLEAD_CONTROLLER_NAMESPACE")]
+    controller_namespace: Option<String>,
     /// Certificates of authorities, in PEM, that are trusted beside the system's
     #[arg(long, value_name = "FILE", env = "ARGOCD_CA_FILE")]
     argocd_ca_file: Option<PathBuf>,
@@ -77,6 +81,14 @@ impl ApplicationsArgs {
         namespaces: &[Option<String>],
         argocd: &str,
     ) -> Result<Reach, String> {
+        let mut reach = self.reach_all(clients, namespaces, argocd)?;
+        if let Some(instance) = self.controller_namespace.as_deref().filter(|instance| !instance.trim().is_empty()) {
+            reach.applications = Arc::new(OfInstance::new(reach.applications, instance.trim()));
+        }
+        Ok(reach)
+    }
+
+    fn reach_all(&self, clients: &Clients, namespaces: &[Option<String>], argocd: &str) -> Result<Reach, String> {
         match self.applications_api {
             ApplicationsApi::Kubernetes => Ok(Reach::kubernetes(clients, namespaces)),
             ApplicationsApi::Argocd => {

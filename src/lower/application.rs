@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::api;
 use crate::api::annotations::PREFIX;
 use crate::model::{
-    Application, ApplicationId, Destination, Health, Helm, HelmParameter, Kustomize, Plugin, Progress, Source,
+    Application, ApplicationId, Destination, Health, Helm, HelmParameter, Kustomize, Plugin, Progress, Skip, Source,
     SourceKind, Sources, SyncOperation, SyncPhase, UpdaterWrite, Values, Variable,
 };
 
@@ -37,7 +37,7 @@ pub fn application(object: &api::Application) -> Application {
         labels: metadata.labels.clone().unwrap_or_default(),
         annotated: metadata.annotations.is_some(),
         deleting: metadata.deletion_timestamp.is_some(),
-        skipped: annotation(SKIP_RECONCILE).is_some_and(|value| value == "true"),
+        skipped: annotation(SKIP_RECONCILE).filter(|value| *value == "true").map(|_| Skip::Annotation),
         owner: owner(object),
         tracked_by: annotation(TRACKING_ID)
             .and_then(|id| id.split(':').next())

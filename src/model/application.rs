@@ -27,8 +27,8 @@ pub struct Application {
     pub annotated: bool,
     /// Whether the object is being deleted.
     pub deleting: bool,
-    /// Whether `argocd.argoproj.io/skip-reconcile` asks to leave it alone.
-    pub skipped: bool,
+    /// Why it is left alone, where it is.
+    pub skipped: Option<Skip>,
     /// The ApplicationSet that made it, and may set it back.
     pub owner: Option<String>,
     /// What manages the object itself, by the tracking that Argo CD puts on it.
@@ -222,4 +222,13 @@ impl Sources {
             Self::Missing => Vec::new(),
         }
     }
+}
+
+/// Why an Application is left alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Skip {
+    /// Its annotation `argocd.argoproj.io/skip-reconcile` asks for it.
+    Annotation,
+    /// The Argo CD of this namespace looks after it, which is not the one that counts here.
+    AnotherInstance(String),
 }

@@ -35,7 +35,7 @@ mod version;
 mod write_back;
 
 pub use application::{
-    Application, Destination, Helm, HelmParameter, Kustomize, Plugin, Source, SourceKind, Sources, UpdaterWrite,
+    Application, Destination, Helm, HelmParameter, Kustomize, Plugin, Skip, Source, SourceKind, Sources, UpdaterWrite,
     Values, Variable,
 };
 pub use application_set::{ApplicationSet, IgnoredDifferences};

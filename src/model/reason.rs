@@ -128,7 +128,7 @@ reasons! {
     ImageNotUsed = Stalled,
     /// The Application was deleted meanwhile.
     ApplicationGone = Failing,
-    /// The Application carries `argocd.argoproj.io/skip-reconcile` and is left alone.
+    /// The Application carries `argocd.argoproj.io/skip-reconcile`, or is another Argo CD's, and is left alone.
     ApplicationSkipped = Waiting,
     /// The ApplicationSet that made the Application would set the change back.
     OwnedByApplicationSet = Stalled,

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::git::snapshot::Snapshot;
 use super::place::{Claim, Held};
 use super::spot::Spot;
-use crate::model::{Application, Current, Image, ImageReference, Policy, Problem, Reason, Repository};
+use crate::model::{Application, Current, Image, ImageReference, Policy, Problem, Reason, Repository, Skip};
 use crate::ports::{ApplicationSets, Inventory};
 
 /// What was found for one policy.
@@ -212,8 +212,12 @@ fn used(policy: &Policy, image: &Image, application: &Arc<Application>, snapshot
             format!("`{}` is being deleted and is left alone", application.id),
         ));
     }
-    if application.skipped {
-        let message = format!("`{}` carries argocd.argoproj.io/skip-reconcile and is left alone", application.id);
+    if let Some(skip) = &application.skipped {
+        let why = match skip {
+            Skip::Annotation => "carries argocd.argoproj.io/skip-reconcile".to_owned(),
+            Skip::AnotherInstance(namespace) => format!("is looked after by the Argo CD of namespace `{namespace}`"),
+        };
+        let message = format!("`{}` {why} and is left alone", application.id);
         return Err(Problem::new(Reason::ApplicationSkipped, message));
     }
     let live = live(image, application);

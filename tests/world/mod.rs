@@ -12,19 +12,22 @@
 
 use std::sync::Arc;
 
+use fairlead::adapters::instance::OfInstance;
 use fairlead::adapters::memory::{MemoryApplications, MemoryClock, MemoryGit, MemoryPolicies, MemoryRegistry};
 use fairlead::api::{ImageUpdatePolicy, ImageUpdatePolicyStatus};
 use fairlead::lower;
 use fairlead::model::{ApplicationId, Details, Digest, ImageReference, Known, Report, Repository};
 use fairlead::pipeline::{self, Memory};
-use fairlead::ports::{Clock, Forge, Ports};
+use fairlead::ports::{Applications, Clock, Forge, Ports};
 use jiff::Timestamp;
 use serde_json::Value;
 
 pub const NOW: &str = "2026-06-01T12:00:00Z";
 
 pub struct World {
-    pub applications: MemoryApplications,
+    pub applications: Arc<MemoryApplications>,
+    /// The namespace of the Argo CD whose Applications count; `None`: all do.
+    pub instance: Option<&'static str>,
     pub registry: MemoryRegistry,
     pub git: MemoryGit,
     pub forge: Option<Arc<dyn Forge>>,
@@ -40,7 +43,8 @@ impl World {
     /// A world with one policy in namespace `argocd`, given as its `spec`.
     pub fn new(spec: &str) -> Self {
         Self {
-            applications: MemoryApplications::default(),
+            applications: Arc::default(),
+            instance: None,
             registry: MemoryRegistry::default(),
             git: MemoryGit::default(),
             forge: None,
@@ -136,7 +140,7 @@ impl World {
         let lowered = lower::policy(&self.policies[0]);
         let policies = MemoryPolicies(lowered.policy.clone().map(Arc::new).into_iter().collect());
         let ports = Ports {
-            applications: &self.applications,
+            applications: &*self.applications,
             policies: &policies,
             registry: &self.registry,
             git: Some(&self.git),
@@ -152,8 +156,9 @@ impl World {
         let lowered: Vec<lower::Lowered> = self.policies.iter().map(lower::policy).collect();
         let policies =
             MemoryPolicies(lowered.iter().filter_map(|lowered| lowered.policy.clone()).map(Arc::new).collect());
+        let of_instance = self.instance.map(|namespace| OfInstance::new(self.applications.clone(), namespace));
         let ports = Ports {
-            applications: &self.applications,
+            applications: of_instance.as_ref().map_or(&*self.applications as &dyn Applications, |of| of),
             policies: &policies,
             registry: &self.registry,
             git: Some(&self.git),

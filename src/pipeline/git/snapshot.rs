@@ -45,7 +45,7 @@ impl Snapshot {
         for policy in policies.iter().filter(|policy| !policy.suspended) {
             let Some(settings) = policy.write_back.git() else { continue };
             let matching = applications.iter().filter(|found| policy.matches(&found.id, &found.labels));
-            for application in matching.filter(|found| !found.deleting && !found.skipped) {
+            for application in matching.filter(|found| !found.deleting && found.skipped.is_none()) {
                 let destinations = policy.images.iter().map(|image| Destination::of(settings, image, application));
                 for destination in destinations.filter_map(Result::ok) {
                     let paths = destination.paths();
