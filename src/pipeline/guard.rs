@@ -41,10 +41,16 @@ pub(super) fn of_application(
 
 /// The same of a branch, where argocd-image-updater made `commit`, the newest there.
 pub(super) fn of_branch(commit: GitCommit, branch: &GitBranch, now: Timestamp) -> Option<(String, Timestamp)> {
-    // Our own commits have the same subject.
-    let theirs = !commit.ours && (commit.author.starts_with(UPDATER) || commit.subject.starts_with(SUBJECT));
+    let theirs = is_of_updater(&commit);
     let write = UpdaterWrite { manager: commit.author, at: commit.at };
     another_updater(&write, &branch.to_string(), now).filter(|_| theirs)
+}
+
+/// Whether argocd-image-updater made it. The usual subject is ours, too, and that of a squashed pull request of ours, whose number
+/// the forge appends.
+fn is_of_updater(commit: &GitCommit) -> bool {
+    let squashed = commit.subject.ends_with(')') && commit.subject.contains(" (#");
+    commit.author.starts_with(UPDATER) || (commit.subject.starts_with(SUBJECT) && !commit.ours && !squashed)
 }
 
 /// Whether a person lets Fairlead write what another updater writes.
@@ -61,4 +67,25 @@ fn another_updater(write: &UpdaterWrite, place: &str, now: Timestamp) -> Option<
         write.manager, write.at
     );
     Some((message, until))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_usual_subject_alone_is_the_other_updaters() {
+        let cases = [
+            ("argocd-image-updater", "chore: images", false, true),
+            ("Robot", "build: automatic update of web", false, true),
+            ("fairlead", "build: automatic update of web", true, false),
+            ("Alice", "build: automatic update of web (#12)", false, false),
+            ("Alice", "Fix a typo", false, false),
+        ];
+        for (author, subject, ours, theirs) in cases {
+            let (author, subject, at) = (author.to_owned(), subject.to_owned(), Timestamp::UNIX_EPOCH);
+            let commit = GitCommit { author, at, subject, ours };
+            assert_eq!(is_of_updater(&commit), theirs, "{commit:?}");
+        }
+    }
 }

@@ -46,9 +46,18 @@ impl Repository {
 
     /// Merges it, as soon as Gitea has found out that it can be.
     pub async fn merge(&self, number: u64) {
+        self.merge_by(number, "merge").await;
+    }
+
+    /// The same, with a commit of Gitea's own in the place of ours.
+    pub async fn squash(&self, number: u64) {
+        self.merge_by(number, "squash").await;
+    }
+
+    async fn merge_by(&self, number: u64, method: &str) {
         let place = self.path(&format!("/pulls/{number}/merge"));
         eventually("the pull request is merged", Deadline::after(Self::LAG), async || {
-            let (status, answer) = self.gitea.answer(Method::POST, &place, &json!({"Do": "merge"})).await;
+            let (status, answer) = self.gitea.answer(Method::POST, &place, &json!({"Do": method})).await;
             assert!(status.is_success() || status == StatusCode::METHOD_NOT_ALLOWED, "{status}: {answer}");
             if status.is_success() { Ok(()) } else { Err(answer) }
         })

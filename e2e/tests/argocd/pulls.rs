@@ -70,3 +70,20 @@ async fn a_closed_pull_request_is_a_no_until_a_newer_version() {
     let main = stage.repository.read(MAIN, "chart/values.yaml").await.expect("values");
     assert!(main.contains("1.0.0"), "{main}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_squashed_pull_request_is_followed_by_the_next_one() {
+    let stage = stage("pulls-squashed").await;
+    let fairlead = stage.start().await;
+    stage.scene.policy("web", git_policy("web", &stage, json!({}), by_pull_request())).await;
+    let first = stage.repository.expect_pull_request("it is open", |pull| pull.state == "open").await;
+    stage.repository.squash(first.number).await;
+    stage.refresh("web").await;
+    stage.expect_running("web", &stage.tagged("1.0.1"), 1).await;
+    stage.look(&fairlead, "web").await;
+
+    stage.scene.registry().push(&stage.app(), "1.0.2", &Image::new("1.0.2")).await;
+    stage.scene.touch("web").await;
+    let second = stage.repository.expect_pull_request("there is another", |pull| pull.number != first.number).await;
+    assert!(second.body.contains("1.0.2") && second.state == "open", "{second:?}");
+}
