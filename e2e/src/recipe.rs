@@ -80,22 +80,16 @@ impl Recipe {
         let mut arguments = vec!["build"];
         arguments.extend(BUILD_FLAGS);
         arguments.extend(["-tags", self.tags, "-ldflags", self.ldflags, "-o"]);
-        let mut command = self.go(module, &arguments);
+        let mut command = go(module, &arguments);
         self.run(command.arg(&unfinished).arg(self.package))?;
         fs::rename(&unfinished, binary).map_err(|cause| format!("cannot rename to `{}`: {cause}", binary.display()))
     }
 
     /// Copies a folder of the package's module.
     fn keep(&self, module: &Path, path: &str, folder: &Path) -> Result<(), String> {
-        let root = self.run(&mut self.go(module, &["list", "-mod=readonly", "-f", "{{.Module.Dir}}", self.package]))?;
+        let root = self.run(&mut go(module, &["list", "-mod=readonly", "-f", "{{.Module.Dir}}", self.package]))?;
         let from = Path::new(root.trim()).join(path);
         copy(&from, &folder.join(path)).map_err(|cause| format!("cannot keep `{}`: {cause}", from.display()))
-    }
-
-    fn go(&self, module: &Path, arguments: &[&str]) -> Command {
-        let mut command = Command::new("go");
-        command.args(arguments).current_dir(module).env("GOFLAGS", GOFLAGS).env("GOWORK", "off");
-        command
     }
 
     /// What Go says.
@@ -143,6 +137,13 @@ fn cache_folder() -> Result<PathBuf, String> {
         .or_else(|| env::var_os("XDG_CACHE_HOME").map(|folder| Path::new(&folder).join("fairlead-e2e")))
         .or_else(|| env::var_os("HOME").map(|folder| Path::new(&folder).join(".cache/fairlead-e2e")))
         .ok_or_else(|| "no folder for the test servers: set FAIRLEAD_E2E_CACHE or HOME".to_owned())
+}
+
+/// Go, to be run in a module.
+fn go(module: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new("go");
+    command.args(arguments).current_dir(module).env("GOFLAGS", GOFLAGS).env("GOWORK", "off");
+    command
 }
 
 /// Copies a folder; what is there already is written over.

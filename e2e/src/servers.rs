@@ -62,7 +62,7 @@ pub struct Servers {
 pub(crate) struct Setup {
     /// The files that define Argo CD's kinds.
     pub(crate) definitions: Vec<PathBuf>,
-    /// Whether controllers run, which make the ServiceAccounts that Pods need.
+    /// Whether controllers run, which make the ServiceAccount that Pods need.
     pub(crate) controllers: bool,
 }
 

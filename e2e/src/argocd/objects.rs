@@ -36,20 +36,19 @@ fn objects(gitea: &Gitea) -> Vec<(String, Value)> {
 }
 
 fn settings() -> Vec<Value> {
-    let mut policy = String::new();
+    let mut policy: Vec<String> = Vec::new();
     let mut general = json!({"application.resourceTrackingMethod": "annotation"});
     for account in Account::ALL {
         let name = account.name();
         general[format!("accounts.{name}")] = json!("apiKey");
-        for right in account.rights() {
-            policy += &format!("p, role:{name}, applications, {right}, */*, allow\n");
-        }
-        policy += &format!("g, {name}, role:{name}\n");
+        policy
+            .extend(account.rights().iter().map(|right| format!("p, role:{name}, applications, {right}, */*, allow")));
+        policy.push(format!("g, {name}, role:{name}"));
     }
     let map = |name: &str, data: Value| json!({"metadata": {"name": name, "labels": labels()}, "data": data});
     vec![
         map("argocd-cm", general),
-        map("argocd-rbac-cm", json!({"policy.csv": policy})),
+        map("argocd-rbac-cm", json!({"policy.csv": policy.join("\n")})),
         map("argocd-cmd-params-cm", json!({})),
         map("argocd-ssh-known-hosts-cm", json!({"ssh_known_hosts": ""})),
         map("argocd-tls-certs-cm", json!({})),

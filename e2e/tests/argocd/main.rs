@@ -4,6 +4,7 @@
 
 #![allow(
     clippy::disallowed_methods,
+    clippy::needless_pass_by_value,
     clippy::panic,
     reason = "these tests are part of the world, and what goes wrong fails them at once"
 )]
