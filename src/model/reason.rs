@@ -231,7 +231,7 @@ reasons! {
     // Why a candidate won or lost.
     /// The rule's choice.
     Chosen = Fine,
-    /// Allowed, but another candidate is higher.
+    /// Allowed, but another candidate goes first: higher, or built later.
     Outranked = Fine,
     /// Left out by `allowTags`.
     NotAllowed = Fine,

@@ -3,7 +3,7 @@
 use crate::model::{Allow, Candidate, Constraint, Decision, Details, Listing, Outcome, Reason, Strategy, Tag, Verdict};
 
 use super::decide::{waiting, winner};
-use super::order::{Context, Entry};
+use super::order::{Context, Entry, Key};
 use super::sieve::{Loss, Survey, sift, survey};
 
 pub(super) fn verdicts(context: &Context<'_>, listing: &Listing, decision: &Decision) -> Vec<Verdict> {
@@ -29,19 +29,41 @@ fn passed(entry: &Entry<'_>, survey: &Survey<'_>, decision: &Decision) -> (Reaso
         } else if entry.is_same_version(winner) {
             format!("`{tag}` is the same version as `{best}`, which goes first by its text")
         } else {
-            format!("`{best}` is higher")
+            beaten(entry, winner)
         };
         return (Reason::Outranked, message);
     }
+    let first = first(entry);
     match &decision.outcome {
-        Outcome::Undecided { reason, .. } => (*reason, "the highest so far, in a list that is not complete".to_owned()),
-        Outcome::NeedDetails(_) => (Reason::Chosen, "the highest so far; its details are not known yet".to_owned()),
+        Outcome::Undecided { reason, .. } => (*reason, format!("{first} so far, in a list that is not complete")),
+        Outcome::NeedDetails(_) => (Reason::Chosen, format!("{first} so far; its details are not known yet")),
         Outcome::Hold { reason, message, choice, .. } if choice.tag == *tag => {
-            (*reason, format!("the highest that passes the rule, but held: {message}"))
+            (*reason, format!("{first} that passes the rule, but held: {message}"))
         }
         Outcome::Move(_) | Outcome::Stay(_) | Outcome::Hold { .. } | Outcome::Nothing { .. } => {
-            (Reason::Chosen, "the highest that passes the rule".to_owned())
+            (Reason::Chosen, format!("{first} that passes the rule"))
         }
+    }
+}
+
+/// What the order of the rule makes of the winner.
+const fn first(winner: &Entry<'_>) -> &'static str {
+    match winner.key {
+        Key::Built(_) | Key::Place(_) => "the newest build",
+        Key::Version(_) | Key::Text(_) | Key::Followed | Key::Calendar(_) | Key::Number(_) => "the highest",
+    }
+}
+
+/// Why `winner` goes before `entry`.
+fn beaten(entry: &Entry<'_>, winner: &Entry<'_>) -> String {
+    let best = &winner.candidate.tag;
+    match (&entry.key, &winner.key) {
+        (Key::Built(one), Key::Built(other)) if one == other => {
+            format!("`{best}` was built at the same moment, and goes first by its text")
+        }
+        (Key::Built(_), Key::Built(_)) => format!("`{best}` was built later"),
+        (Key::Place(_), Key::Place(_)) => format!("`{best}` is newer by the order of the registry's list"),
+        _ => format!("`{best}` is higher"),
     }
 }
 

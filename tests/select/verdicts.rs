@@ -44,9 +44,9 @@ fn sentences_of_other_strategies() {
         "#);
     let tags = "1.0.0|built=2026-01-01 1.0.1|known 1.0.2|built=2026-01-01|for=linux/amd64 2.0.0 main";
     insta::assert_snapshot!(explained("NewestBuild; constraint=~1; for=linux/amd64", tags, &situation("")), @r#"
-        1.0.0: Outranked: `1.0.2` is higher
+        1.0.0: Outranked: `1.0.2` was built at the same moment, and goes first by its text
         1.0.1: NoBuildDate: the image of `1.0.1` states no build date
-        1.0.2: Chosen: the highest that passes the rule
+        1.0.2: Chosen: the newest build that passes the rule
         2.0.0: OutsideConstraint: `2.0.0` is outside of `~1`
         main: NotAVersion: `main` is not a semantic version
         "#);
