@@ -100,7 +100,7 @@ pub struct ArgoCdTools {
     pub argocd: PathBuf,
     /// Keeps the caches of Argo CD.
     pub redis: PathBuf,
-    /// Gitea; beside it what it reads: `templates`, `options`, `public`.
+    /// Gitea; beside it what it reads: `templates` and `options`.
     pub gitea: PathBuf,
 }
 
@@ -152,7 +152,7 @@ const GITEA: Recipe = Recipe {
     package: "code.gitea.io/gitea",
     ldflags: "-s -w -X main.Version=1.26.0",
     tags: "sqlite,sqlite_unlock_notify",
-    beside: &["templates", "options", "public"],
+    beside: &["templates", "options"],
     ..PLAIN
 };
 
