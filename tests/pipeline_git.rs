@@ -528,3 +528,20 @@ async fn an_application_set_that_would_undo_the_manifest_is_no_matter_for_other_
     });
     assert_eq!(world.look().await.images[0].reason, Reason::Updated);
 }
+
+#[tokio::test]
+async fn a_project_that_takes_signed_commits_only_gets_no_other() {
+    let project = json!({ "spec": { "signatureKeys": [{ "keyID": "4AEE18F83AFDEB23" }] } });
+    let mut unsigned = world(&policy("{}"), &[]);
+    unsigned.applications.put_project("argocd", "default", project.clone());
+    unsigned.look().await;
+    insta::assert_snapshot!(said(&unsigned.look().await), @"SignatureDemanded: the project `default` takes signed commits only (`spec.signatureKeys`); let Fairlead sign, by `spec.writeBack.git.commit.signing`");
+    assert_eq!(unsigned.git.log(REPOSITORY, "main").len(), 1);
+    let mut signed = world(&policy("{ commit: { signing: { secretRef: { name: key } } } }"), &[]);
+    signed.applications.put_project("argocd", "default", project);
+    assert_eq!(signed.look().await.images[0].reason, Reason::Updated);
+    let mut unreadable = world(&policy("{}"), &[]);
+    unreadable.applications.put_project("argocd", "default", json!("unreadable"));
+    assert_eq!(unreadable.look().await.images[0].reason, Reason::WriteDenied);
+    assert_eq!(unreadable.git.log(REPOSITORY, "main").len(), 1);
+}

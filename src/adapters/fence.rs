@@ -193,6 +193,10 @@ impl Applications for Fenced<Arc<dyn Applications>> {
     async fn sync_windows(&self, namespace: &str, project: &str) -> Result<Vec<SyncWindow>, String> {
         self.port.sync_windows(namespace, project).await
     }
+
+    async fn demands_signatures(&self, namespace: &str, project: &str) -> Result<bool, String> {
+        self.port.demands_signatures(namespace, project).await
+    }
 }
 
 #[async_trait]

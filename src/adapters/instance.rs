@@ -51,6 +51,10 @@ impl Applications for OfInstance {
         self.applications.sync_windows(namespace, project).await
     }
 
+    async fn demands_signatures(&self, namespace: &str, project: &str) -> Result<bool, String> {
+        self.applications.demands_signatures(namespace, project).await
+    }
+
     async fn refresh(&self, id: &ApplicationId) -> Result<(), WriteError> {
         self.applications.refresh(id).await
     }

@@ -1,4 +1,4 @@
-//! The fields of an Argo CD `AppProject` that we read: when its Applications may be synced.
+//! The fields of an Argo CD `AppProject` that we read: when its Applications may be synced, and whose commits.
 
 use std::borrow::Cow;
 
@@ -25,6 +25,25 @@ pub struct AppProjectSpec {
     /// When its Applications may be synced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sync_windows: Option<Vec<SyncWindowText>>,
+    /// The keys of which one must have signed what is synced; none, where unsigned commits will do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature_keys: Option<Vec<SignatureKey>>,
+}
+
+impl AppProjectSpec {
+    /// Whether unsigned commits will not do.
+    pub fn demands_signatures(&self) -> bool {
+        self.signature_keys.as_ref().is_some_and(|keys| !keys.is_empty())
+    }
+}
+
+/// A key that may have signed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SignatureKey {
+    /// Its number, in hexadecimal digits.
+    #[serde(rename = "keyID")]
+    pub key_id: String,
 }
 
 /// One window.

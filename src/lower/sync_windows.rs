@@ -153,7 +153,7 @@ mod tests {
                 ..api::SyncWindowText::default()
             };
             change(&mut text);
-            let spec = api::AppProjectSpec { sync_windows: Some(vec![text]) };
+            let spec = api::AppProjectSpec { sync_windows: Some(vec![text]), ..api::AppProjectSpec::default() };
             sync_windows(&api::AppProject { spec, ..api::AppProject::default() })
         };
         assert_eq!(read(&|_| {}).map(|windows| windows.len()), Ok(1));

@@ -224,6 +224,14 @@ impl Sources {
     }
 }
 
+impl Application {
+    /// Namespace and name of its Argo CD project, which lies where the Argo CD that looks after it is.
+    pub fn at_project(&self) -> (&str, &str) {
+        let namespace = self.controller_namespace.as_ref().unwrap_or(&self.id.namespace);
+        (namespace, if self.project.is_empty() { "default" } else { &self.project })
+    }
+}
+
 /// Why an Application is left alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Skip {

@@ -198,6 +198,8 @@ reasons! {
     BranchNotOurs = Stalled,
     /// The commit cannot be signed.
     SigningFailed = Stalled,
+    /// The Argo CD project takes signed commits only, and the policy does not sign.
+    SignatureDemanded = Stalled,
     /// The file that would be changed is not in the repository.
     FileNotFound = Stalled,
     // After the write.

@@ -5,8 +5,6 @@ use crate::api::REFRESH;
 use crate::model::{Application, ApplicationPlan, Guard, Node, Operation, Pointer, SyncPhase, SyncRequest};
 use crate::select;
 
-const DEFAULT_PROJECT: &str = "default";
-
 impl Desk<'_> {
     /// Adds to the plan what is asked of Argo CD. Returns why a sync that the policy wants is not among it.
     ///
@@ -38,9 +36,7 @@ impl Desk<'_> {
         {
             return Err(format!("the ApplicationSet `{owner}` syncs its Applications step by step"));
         }
-        let namespace = application.controller_namespace.as_ref().unwrap_or(&application.id.namespace);
-        let project =
-            Some(application.project.as_str()).filter(|project| !project.is_empty()).unwrap_or(DEFAULT_PROJECT);
+        let (namespace, project) = application.at_project();
         let windows = self.ports.applications.sync_windows(namespace, project).await;
         let windows = windows.map_err(|cause| {
             format!("the sync windows of the project `{namespace}/{project}` are not known: {cause}")

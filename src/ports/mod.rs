@@ -61,6 +61,12 @@ pub trait Applications: Send + Sync {
     /// A sentence where they are not known.
     async fn sync_windows(&self, namespace: &str, project: &str) -> Result<Vec<SyncWindow>, String>;
 
+    /// Whether an Argo CD project takes signed commits only. One that does not exist demands nothing.
+    ///
+    /// # Errors
+    /// A sentence where that is not known.
+    async fn demands_signatures(&self, namespace: &str, project: &str) -> Result<bool, String>;
+
     /// Asks Argo CD to look at an Application now, where there is an Argo CD.
     async fn refresh(&self, id: &ApplicationId) -> Result<(), WriteError>;
 }

@@ -264,7 +264,18 @@ async fn the_windows_of_a_project_are_known_or_it_is_said_why_not() {
     argocd.put_project("default", json!({ "metadata": { "name": "default" }, "spec": { "syncWindows": [window] } }));
     let windows = reached.port.sync_windows(NAMESPACE, "default").await.expect("they are known");
     assert_eq!(windows.len(), 1);
+    assert_eq!(reached.port.demands_signatures(NAMESPACE, "default").await, Ok(false));
+    argocd.put_project("default", json!({ "spec": { "signatureKeys": [{ "keyID": "4AEE18F83AFDEB23" }] } }));
+    assert_eq!(reached.port.demands_signatures(NAMESPACE, "default").await, Ok(true));
     let cause = reached.port.sync_windows(NAMESPACE, "team").await.expect_err("it may not be read");
     insta::assert_snapshot!(cause.replace(argocd.host(), "HOST"), @"not allowed to read it: `HOST` answers 403 Forbidden (`permission denied`); the account of the token lacks a right, or it is not there");
-    assert_eq!(argocd.calls(Call::Project), ["GET /api/v1/projects/default?", "GET /api/v1/projects/team?"]);
+    assert_eq!(
+        argocd.calls(Call::Project),
+        [
+            "GET /api/v1/projects/default?",
+            "GET /api/v1/projects/default?",
+            "GET /api/v1/projects/default?",
+            "GET /api/v1/projects/team?"
+        ]
+    );
 }

@@ -43,6 +43,7 @@ fn settings() -> Vec<Value> {
         general[format!("accounts.{name}")] = json!("apiKey");
         policy
             .extend(account.rights().iter().map(|right| format!("p, role:{name}, applications, {right}, */*, allow")));
+        policy.push(format!("p, role:{name}, projects, get, *, allow"));
         policy.push(format!("g, {name}, role:{name}"));
     }
     let map = |name: &str, data: Value| json!({"metadata": {"name": name, "labels": labels()}, "data": data});

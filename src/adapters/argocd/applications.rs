@@ -138,6 +138,12 @@ impl ArgoCdApplications {
         })
     }
 
+    async fn project_named(&self, name: &str) -> Result<api::AppProject, String> {
+        let answer = self.api.get(self.api.url(&["projects", name], &[]), self.api.timings.call).await;
+        let bytes = answer.map_err(Failure::of_asking)?;
+        serde_json::from_slice(&bytes).map_err(|_| self.api.strange("it is no project").cause)
+    }
+
     async fn set(&self, namespace: &str, name: &str) -> Result<ApplicationSet, String> {
         let url = self.api.url(&["applicationsets", name], &[("appsetNamespace", namespace)]);
         let bytes = self.api.get(url, self.api.timings.call).await;
@@ -205,11 +211,11 @@ impl Applications for ArgoCdApplications {
     }
 
     async fn sync_windows(&self, _: &str, project: &str) -> Result<Vec<SyncWindow>, String> {
-        let answer = self.api.get(self.api.url(&["projects", project], &[]), self.api.timings.call).await;
-        let bytes = answer.map_err(Failure::of_asking)?;
-        let found: api::AppProject =
-            serde_json::from_slice(&bytes).map_err(|_| self.api.strange("it is no project").cause)?;
-        lower::sync_windows(&found)
+        lower::sync_windows(&self.project_named(project).await?)
+    }
+
+    async fn demands_signatures(&self, _: &str, project: &str) -> Result<bool, String> {
+        Ok(self.project_named(project).await?.spec.demands_signatures())
     }
 
     async fn refresh(&self, id: &ApplicationId) -> Result<(), WriteError> {

@@ -301,6 +301,11 @@ impl Applications for Directory {
         Ok(Vec::new())
     }
 
+    /// No: projects are not read from a folder.
+    async fn demands_signatures(&self, _: &str, _: &str) -> Result<bool, String> {
+        Ok(false)
+    }
+
     /// Nothing: there is no Argo CD that would look at a folder.
     async fn refresh(&self, _: &ApplicationId) -> Result<(), WriteError> {
         Ok(())

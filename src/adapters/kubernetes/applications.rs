@@ -90,6 +90,15 @@ impl Applications for KubernetesApplications {
         }
     }
 
+    async fn demands_signatures(&self, namespace: &str, project: &str) -> Result<bool, String> {
+        let api: Api<api::AppProject> = Api::namespaced(self.client.clone(), namespace);
+        match api.get_opt(project).await {
+            Ok(found) => Ok(found.is_some_and(|project| project.spec.demands_signatures())),
+            Err(error) if code(&error) == 403 => Err(format!("not allowed to read it: {}", words(&error))),
+            Err(error) => Err(words(&error)),
+        }
+    }
+
     async fn refresh(&self, id: &ApplicationId) -> Result<(), WriteError> {
         let application = id.clone();
         let resource = ApiResource::erase::<api::Application>(&());

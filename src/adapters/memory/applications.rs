@@ -173,6 +173,13 @@ impl Applications for MemoryApplications {
         lower::sync_windows(&project)
     }
 
+    async fn demands_signatures(&self, namespace: &str, project: &str) -> Result<bool, String> {
+        let found = self.state().projects.get(&(namespace.to_owned(), project.to_owned())).cloned();
+        let found: Option<api::AppProject> =
+            found.map(serde_json::from_value).transpose().map_err(|error| error.to_string())?;
+        Ok(found.is_some_and(|project| project.spec.demands_signatures()))
+    }
+
     async fn refresh(&self, id: &ApplicationId) -> Result<(), WriteError> {
         let mut state = self.state();
         if !state.objects.contains_key(id) {

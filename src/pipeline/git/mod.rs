@@ -14,6 +14,7 @@ mod plan;
 mod propose;
 mod requests;
 mod sheet;
+mod signature;
 pub(super) mod snapshot;
 mod standing;
 mod write;
