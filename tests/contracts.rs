@@ -15,7 +15,7 @@ use fairlead::adapters::directory::{Directory, Mode};
 use fairlead::adapters::embedded;
 use fairlead::adapters::memory::{MemoryApplications, MemoryGit, MemoryRegistry};
 use fairlead::adapters::oci::{RegistryClient, RegistrySettings};
-use fairlead::model::{Details, GitAccess, GitBranch, ImageReference, Known};
+use fairlead::model::{Details, GitAccess, GitBranch, ImageReference, Known, Tag};
 use fairlead::ports::Clock;
 use git_contract::{FILES, Remote, check_git};
 
@@ -44,14 +44,18 @@ async fn the_registry_in_memory_keeps_the_contract() {
     let digest = format!("sha256:{}", "ab".repeat(32)).parse().expect("a digest");
     let builds = vec![("linux/amd64".parse().expect("a platform"), Some(SystemClock.now()))];
     let known = Known { digest, builds, pushed: None, first_seen: None };
-    registry.push(&repository, "1.0.0".parse().expect("a tag"), Details::Known(known));
+    let tag: Tag = "1.0.0".parse().expect("a tag");
+    registry.push(&repository, tag.clone(), Details::Known(known));
+    registry.label(&repository, tag, [("version".to_owned(), "1.0.0".to_owned())].into());
     check_registry(&registry, "registry.example/app", SystemClock.now()).await;
 }
 
 #[tokio::test]
 async fn the_client_keeps_the_contract_on_the_embedded_registry() {
     let registry = embedded::Registry::start().await.expect("a registry");
-    registry.push("app", "1.0.0", &embedded::Image { created: Some(SystemClock.now()), ..embedded::Image::default() });
+    let labels = [("version".to_owned(), "1.0.0".to_owned())].into();
+    let image = embedded::Image { created: Some(SystemClock.now()), labels, ..embedded::Image::default() };
+    registry.push("app", "1.0.0", &image);
     let settings = RegistrySettings { plain_http: vec![registry.host().to_owned()], ..RegistrySettings::default() };
     let folder = tempfile::tempdir().expect("a folder");
     let secrets = Arc::new(Directory::open(folder.path(), Mode::DryRun).expect("an empty folder"));

@@ -19,7 +19,7 @@ use fairlead::local::render::render_round;
 use fairlead::local::{Round, Session, demo};
 use fairlead::lower;
 use fairlead::model::{Candidate, Details, Known, Listing, Node, Operation, Pointer, Reason, Tag};
-use fairlead::ports::{Applications as _, Clock, Question, Registry, RegistryError};
+use fairlead::ports::{Applications as _, Clock, Labels, Question, Registry, RegistryError};
 use jiff::{SignedDuration, Timestamp};
 
 /// Repositories with their tags, oldest build first.
@@ -60,6 +60,10 @@ impl Registry for Shelf {
             Some(Candidate { tag: tag.clone(), details })
         };
         Ok(tags.iter().filter_map(candidate).collect())
+    }
+
+    async fn labels(&self, _: &Question<'_>, _: &Tag, _: Timestamp) -> Result<Arc<Labels>, RegistryError> {
+        Ok(Arc::default())
     }
 }
 

@@ -519,6 +519,98 @@ async fn messages_are_the_users_and_name_policy_and_application() {
     ");
 }
 
+/// Gives the images of some tags a label with the commit that they were built from, and one with the place of that.
+fn built_from(world: &World, tags: &[(&str, &str)]) {
+    for (tag, revision) in tags {
+        let source = ("org.opencontainers.image.source".to_owned(), "https://git.example/code".to_owned());
+        let labels = [("org.opencontainers.image.revision".to_owned(), (*revision).to_owned()), source];
+        world.registry.label(&world::repository_of(APP), tag.parse().unwrap(), labels.into());
+    }
+}
+
+#[tokio::test]
+async fn labels_of_the_chosen_image_are_told_and_asked_for_once() {
+    let git = r#"{ commit: { messageTemplate: '{{ range .AppChanges }}{{ .NewTag }} is {{ index .Labels "org.opencontainers.image.revision" }}.{{ end }}' } }"#;
+    let mut world = world(&policy(git), &[]);
+    built_from(&world, &[("1.0.0", "0000000a"), ("1.0.1", "0000000b"), ("1.0.2", "0000000c")]);
+    world.look().await;
+    insta::assert_snapshot!(world.git.log(REPOSITORY, "main").pop().unwrap().message, @"
+    1.0.2 is 0000000c.
+
+    Fairlead-Policy: argocd/web
+    Fairlead-Application: argocd/app
+    ");
+    for _ in 0..5 {
+        world.look().await;
+    }
+    assert_eq!(world.registry.labels_asked(), 1, "of the version that is written alone, when it is written");
+}
+
+#[tokio::test]
+async fn no_labels_are_asked_for_where_nothing_says_them() {
+    let mut silent = world(&policy("{}"), &[]);
+    silent.look().await;
+    assert_eq!((silent.git.asked().2, silent.registry.labels_asked()), (1, 0));
+    let git = "{ commit: { messageTemplate: '{{ range .AppChanges }}{{ .Labels.team }}{{ end }}' } }";
+    let mut dry = world(&format!("{}\ndryRun: true", policy(git)), &[]);
+    dry.look().await;
+    assert_eq!(dry.registry.labels_asked(), 0);
+}
+
+#[tokio::test]
+async fn labels_that_cannot_be_read_keep_no_change_back() {
+    let git =
+        "{ commit: { messageTemplate: '{{ range .AppChanges }}{{ .NewTag }}, team ({{ .Labels.team }}){{ end }}' } }";
+    let mut world = world(&policy(git), &[]);
+    world.registry.fail_details(true);
+    assert_eq!(world.look().await.images[0].reason, Reason::Updated);
+    assert_eq!(world.registry.labels_asked(), 1);
+    insta::assert_snapshot!(world.git.log(REPOSITORY, "main").pop().unwrap().message, @"
+    1.0.2, team ()
+
+    Fairlead-Policy: argocd/web
+    Fairlead-Application: argocd/app
+    ");
+}
+
+/// An Application whose dry source is hydrated, with the values file that its policy writes.
+fn hydrated(git: &str) -> World {
+    let world = world(&policy(git), &[("chart/values.yaml", "image:\n  tag: 1.0.0\n")]);
+    world.edit("app", |object| {
+        let mut source = object["spec"]["source"].take();
+        source["targetRevision"] = json!("main");
+        object["spec"] = json!({
+            "destination": object["spec"]["destination"],
+            "sourceHydrator": { "drySource": source, "syncSource": { "targetBranch": "env/test", "path": "app" } },
+        });
+    });
+    world
+}
+
+#[tokio::test]
+async fn commits_for_the_hydrator_refer_to_the_code_that_the_image_was_built_from() {
+    let mut told = hydrated("{ target: HelmValues }");
+    built_from(&told, &[("1.0.2", "0123456789abcdef0123456789abcdef01234567")]);
+    assert_eq!(told.look().await.images[0].reason, Reason::Updated);
+    insta::assert_snapshot!(told.git.log(REPOSITORY, "main").pop().unwrap().message, @"
+    build: automatic update of app
+
+    updates image app tag '1.0.0' to '1.0.2'
+
+    Fairlead-Policy: argocd/web
+    Fairlead-Application: argocd/app
+    Argocd-reference-commit-repourl: https://git.example/code
+    Argocd-reference-commit-sha: 0123456789abcdef0123456789abcdef01234567
+    ");
+    let mut silent = hydrated("{ target: HelmValues }");
+    silent.look().await;
+    assert!(!silent.git.log(REPOSITORY, "main").pop().unwrap().message.contains("Argocd-reference"));
+    let mut plain = world(&policy("{}"), &[]);
+    built_from(&plain, &[("1.0.2", "0123456789abcdef0123456789abcdef01234567")]);
+    plain.look().await;
+    assert!(!plain.git.log(REPOSITORY, "main").pop().unwrap().message.contains("Argocd-reference"));
+}
+
 #[tokio::test]
 async fn an_application_set_that_would_undo_the_manifest_is_no_matter_for_other_files() {
     let mut world = world(&policy("{}"), &[]);

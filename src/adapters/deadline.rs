@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::model::{Candidate, Listing, Reason, Repository, Tag};
-use crate::ports::{Question, Registry, RegistryError};
+use crate::ports::{Labels, Question, Registry, RegistryError};
 
 /// Puts one limit on each whole question, however many requests it takes, so that a registry that dribbles keeps nobody.
 pub struct Deadline {
@@ -48,6 +48,15 @@ impl Registry for Deadline {
     ) -> Result<Vec<Candidate>, RegistryError> {
         self.within(question.repository, self.registry.details(question, tags, fresh_since)).await
     }
+
+    async fn labels(
+        &self,
+        question: &Question<'_>,
+        tag: &Tag,
+        fresh_since: Timestamp,
+    ) -> Result<Arc<Labels>, RegistryError> {
+        self.within(question.repository, self.registry.labels(question, tag, fresh_since)).await
+    }
 }
 
 #[cfg(test)]
@@ -66,6 +75,10 @@ mod tests {
         async fn details(&self, _: &Question<'_>, _: &[Tag], _: Timestamp) -> Result<Vec<Candidate>, RegistryError> {
             std::future::pending().await
         }
+
+        async fn labels(&self, _: &Question<'_>, _: &Tag, _: Timestamp) -> Result<Arc<Labels>, RegistryError> {
+            std::future::pending().await
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -77,6 +90,9 @@ mod tests {
         insta::assert_snapshot!(error, @"cannot read `ghcr.io/org/app`: no whole answer within 120 s");
         assert_eq!(error.reason, Reason::RegistryTimeout);
         let error = registry.details(&question, &[], Timestamp::UNIX_EPOCH).await.expect_err("no answer");
+        assert_eq!(error.reason, Reason::RegistryTimeout);
+        let tag = "1.0.0".parse().expect("a tag");
+        let error = registry.labels(&question, &tag, Timestamp::UNIX_EPOCH).await.expect_err("no answer");
         assert_eq!(error.reason, Reason::RegistryTimeout);
     }
 }

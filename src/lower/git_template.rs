@@ -1,6 +1,6 @@
 //! Go templates of users: commit messages and branch names, with the fields that `argocd-image-updater` knows, and ours.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -99,7 +99,8 @@ impl Facts {
     /// # Errors
     /// When it is no template, asks for a field that is not there, or makes too much text.
     pub fn message(&self, template: &str) -> Result<String, TemplateError> {
-        let changes = list(self.changes.iter().map(message_change));
+        let named = named_labels(template);
+        let changes = list(self.changes.iter().map(|change| message_change(change, &named)));
         let application = map([
             ("Name", text(&self.application)),
             ("Namespace", text(&self.namespace)),
@@ -141,8 +142,17 @@ impl Facts {
     }
 }
 
-fn message_change(change: &ChangeFacts) -> Value {
-    let labels = change.labels.iter().map(|(key, value)| (key.as_str(), text(value)));
+/// The labels that a template names as fields (`.Labels.team`).
+fn named_labels(template: &str) -> BTreeSet<&str> {
+    let inside = |character: char| character.is_ascii_alphanumeric() || character == '_';
+    let named = template.split(".Labels.").skip(1);
+    named.filter_map(|rest| rest.split(|character| !inside(character)).next()).filter(|name| !name.is_empty()).collect()
+}
+
+/// A label that the template names, and that the image has not, is empty: whether it is there is no matter of the template.
+fn message_change(change: &ChangeFacts, named: &BTreeSet<&str>) -> Value {
+    let missing = named.iter().filter(|name| !change.labels.contains_key(**name)).map(|name| (*name, text("")));
+    let labels = change.labels.iter().map(|(key, value)| (key.as_str(), text(value))).chain(missing);
     map([
         ("Image", text(&change.image)),
         ("Alias", text(&change.alias)),
@@ -176,7 +186,7 @@ fn render(template: &str, facts: &Value) -> Result<String, TemplateError> {
     for name in MAKERS {
         engine = engine.func(name, move |arguments| made(name, arguments));
     }
-    let template = engine.parse(template);
+    let template = engine.func("index", indexed).parse(template);
     let mut output = Bounded(String::new());
     match template.map_err(error)?.execute_fmt(&mut output, facts) {
         Err(_) if output.0.len() >= MAXIMUM_BYTES => {
@@ -185,6 +195,18 @@ fn render(template: &str, facts: &Value) -> Result<String, TemplateError> {
         Err(cause) => Err(error(cause)),
         Ok(()) => Ok(output.0),
     }
+}
+
+/// Go's `index`. What a map of texts has not is the empty text, as in Go.
+fn indexed(arguments: &[Value]) -> gotmpl::Result<Value> {
+    let call = |arguments: &[Value]| match arguments {
+        [] => Err(gotmpl::TemplateError::Exec("index gets no arguments".to_owned())),
+        [first, keys @ ..] => keys.iter().try_fold(first.clone(), |value, key| value.index(key)),
+    };
+    Ok(match call(arguments)? {
+        Value::Nil => text(""),
+        value => value,
+    })
 }
 
 /// A function of Go that makes text, on so much text at most that its use again and again stays harmless.
@@ -261,6 +283,16 @@ mod tests {
         - foo/bar
         - bar/foo
         ");
+    }
+
+    #[test]
+    fn labels_are_told_by_name_or_by_key_and_nothing_where_there_is_none() {
+        let mut facts = facts(&[("foo/bar", "1.0", "1.1"), ("bar/foo", "1.0", "2.0")]);
+        let labels = [("team", "web"), ("org.opencontainers.image.revision", "0123abcd")];
+        facts.changes[0].labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        let message = "{{ range .AppChanges }}{{ .Labels.team }}/{{ index .Labels \"org.opencontainers.image.revision\" }};{{ end }}";
+        assert_eq!(facts.message(message).as_deref(), Ok("web/0123abcd;/;"));
+        assert_eq!(Facts::sample().message(message).as_deref(), Ok("/;"), "a policy with it can be read");
     }
 
     #[test]

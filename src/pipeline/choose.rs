@@ -15,7 +15,7 @@ use crate::model::{
     Candidate, Choice, Closed, Current, Decision, Details, Image, Listing, Memory, Outcome, Problem, Reason,
     Remembered, Situation, Strategy, Tag, Verdict, Watch,
 };
-use crate::ports::{Ports, Question, RegistryError};
+use crate::ports::{Labels, Ports, Question, RegistryError};
 use crate::select;
 
 /// More rounds than any rule needs; each round asks for tags that were not asked for before.
@@ -132,6 +132,11 @@ impl<'a> Offer<'a> {
         let found = state.listing.candidates.iter().find(|candidate| candidate.tag == *tag)?;
         let Details::Known(known) = &found.details else { return None };
         known.pushed.or_else(|| known.builds.iter().filter_map(|(_, created)| *created).max())
+    }
+
+    /// The labels of the image behind a tag.
+    pub async fn labels(&self, ports: Ports<'_>, tag: &Tag) -> Result<Arc<Labels>, RegistryError> {
+        ports.registry.labels(&question(self.image), tag, self.fresh_since).await
     }
 
     /// Why each candidate wins or loses where `current` is in place.

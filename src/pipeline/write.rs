@@ -18,7 +18,7 @@ use crate::model::{
     Application, ApplicationPlan, Behind, Choice, Current, Decision, Edit, Guard, Image, ImageReport, Mark, Memory,
     Outcome, Pin, Pointer, Policy, Problem, Reason, Remembered, Rollout, Source, WriteBack,
 };
-use crate::ports::{ApplicationSets, Ports, RegistryError, WriteError};
+use crate::ports::{ApplicationSets, Labels, Ports, RegistryError, WriteError};
 
 pub(super) const MAXIMUM_ATTEMPTS: usize = 5;
 /// Attempts after which an object that never rests is no longer asked to, where the plan tests every value that it replaces.
@@ -56,6 +56,8 @@ pub(super) struct Draft<'a> {
     pub(super) waiting: Option<String>,
     /// Whether a person asks now to go on in spite of a no.
     pub(super) lifted: bool,
+    /// The labels of the choice, where they were asked for and the registry answered.
+    pub(super) labels: Arc<Labels>,
     /// When the choice was pushed, as far as that is known.
     pushed_at: Option<Timestamp>,
     pub(super) report: ImageReport,
@@ -299,6 +301,7 @@ impl<'a> Draft<'a> {
             newly_held: false,
             waiting: None,
             lifted: false,
+            labels: Arc::default(),
             pushed_at: None,
             report,
         }

@@ -118,7 +118,21 @@ pub trait Registry: Send + Sync {
         tags: &[Tag],
         fresh_since: Timestamp,
     ) -> Result<Vec<Candidate>, RegistryError>;
+
+    /// The labels that the image behind a tag states in its configuration; of an image for several platforms those of the first wanted one
+    /// (of the first, when none is wanted). Empty where there is no such tag, or no image behind it.
+    ///
+    /// They are a stranger's text: of one line, and of a few thousand bytes all together; what does not fit is left out.
+    async fn labels(
+        &self,
+        question: &Question<'_>,
+        tag: &Tag,
+        fresh_since: Timestamp,
+    ) -> Result<Arc<Labels>, RegistryError>;
 }
+
+/// The labels of an image, by key.
+pub type Labels = std::collections::BTreeMap<String, String>;
 
 /// What is asked of a registry, and with whose credentials.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

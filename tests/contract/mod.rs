@@ -63,7 +63,7 @@ pub async fn check(port: &dyn Applications, namespace: &str, name: &str) {
     assert_eq!(value(port, &id).await, "1.0.1");
 }
 
-/// Runs the contract of registries. `image` must have one tag, `1.0.0`, with an image that states its build date; beside it there
+/// Runs the contract of registries. `image` must have one tag, `1.0.0`, with an image that states its build date and one label, `1.0.0`; beside it there
 /// must be no repository with `-unknown` at its end.
 pub async fn check_registry(port: &dyn Registry, image: &str, now: Timestamp) {
     let name = |text: &str| text.parse::<ImageReference>().expect("an image").repository;
@@ -79,6 +79,9 @@ pub async fn check_registry(port: &dyn Registry, image: &str, now: Timestamp) {
     let details = port.details(&question(&known), &tags, now).await.expect("details");
     assert_eq!(details.len(), 1, "a tag that is not there is left out");
     assert!(matches!(&details[0].details, Details::Known(known) if known.builds.len() == 1), "{details:?}");
+    let labels = port.labels(&question(&known), &tags[0], now).await.expect("labels");
+    assert_eq!(labels.values().collect::<Vec<_>>(), ["1.0.0"]);
+    assert_eq!(port.labels(&question(&known), &tags[1], now).await.expect("no tag, no labels").len(), 0);
     let refused = port.tags(&question(&unknown), now).await.expect_err("no such repository");
     assert_eq!(refused.reason, Reason::RepositoryNotFound);
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use fairlead::adapters::embedded::{Image, Registry};
 use fairlead::adapters::oci::RequestKind;
 use fairlead::model::Details;
+use fairlead::ports::{Clock as _, Question, Registry as _};
 use oci_client::client::{Client, ClientConfig, ClientProtocol};
 use oci_client::secrets::RegistryAuth;
 
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::support::faults::{Reply, Server, answer};
-use crate::support::ports::{World, described, platforms, shown};
+use crate::support::ports::{World, described, platforms, repository, shown};
 
 fn image(created: &str, wanted: &[&str]) -> Image {
     Image { created: created.parse().ok(), platforms: platforms(wanted), ..Image::default() }
@@ -240,4 +241,39 @@ async fn a_configuration_that_does_not_match_its_digest_is_refused_and_a_missing
     insta::assert_snapshot!(error.replace(server.host(), "HOST"), @"cannot read `HOST/a/b:changed`: the image configuration does not match its digest `sha256:c3eea8a59bf8f4681f88b39075d8ca428ae72ef9cfa1b49e226dcbaae1b6f75f`");
     let found = world.dates(&name, &["hollow"], &[]).await.expect("the manifest is read");
     insta::assert_snapshot!(described(&found), @"hollow: a part of it is missing in the registry");
+}
+
+#[tokio::test]
+async fn labels_are_read_once_and_of_the_wanted_platform() {
+    let registry = Registry::start().await.expect("the registry starts");
+    let labels = [("org.opencontainers.image.revision".to_owned(), "0123abcd".to_owned())];
+    let many = image("2026-02-01T00:00:00Z", &["linux/amd64", "linux/arm64"]);
+    registry.push("demo/app", "many", &Image { labels: labels.clone().into(), ..many });
+    registry.push("demo/app", "plain", &image("2026-02-01T00:00:00Z", &[]));
+    let world = World::new(&[registry.host()]);
+    let (repository, wanted) = (repository(&format!("{}/demo/app", registry.host())), platforms(&["linux/arm64"]));
+    let question = Question { repository: &repository, credentials: None, platforms: &wanted, dates: false };
+    let ask = async |tag: &str| {
+        let tag = tag.parse().expect("a tag");
+        world.client.labels(&question, &tag, world.clock.now()).await.expect("the labels are read")
+    };
+    assert_eq!(*ask("many").await, labels.into());
+    assert_eq!(*ask("many").await, *ask("many").await);
+    assert_eq!(world.counter.all(), "manifest answered 2, config answered 1", "an index, an image, its configuration");
+    assert_eq!((ask("plain").await.len(), ask("gone").await.len()), (0, 0));
+    let other = Question { repository: &repository, credentials: None, platforms: &[], dates: false };
+    world.clock.advance(60);
+    let labels = world.client.labels(&other, &"many".parse().expect("a tag"), world.clock.now()).await;
+    assert_eq!(labels.expect("the labels are read").len(), 1);
+}
+
+#[tokio::test]
+async fn labels_that_cannot_be_read_are_an_error_that_names_the_image() {
+    let server = Server::start(|_, _| Reply::Send(answer(500, &[], ""))).await;
+    let world = World::new(&[server.host()]);
+    let repository = repository(&format!("{}/a/b", server.host()));
+    let question = Question { repository: &repository, credentials: None, platforms: &[], dates: false };
+    let labels = world.client.labels(&question, &"1.0".parse().expect("a tag"), world.clock.now()).await;
+    let said = labels.expect_err("no answer").to_string().replace(server.host(), "HOST");
+    insta::assert_snapshot!(said, @"cannot read `HOST/a/b:1.0`: the registry answers 500 Internal Server Error");
 }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::model::{Candidate, Details, Listing, Reason, Repository, Tag};
-use crate::ports::{Question, Registry, RegistryError};
+use crate::ports::{Labels, Question, Registry, RegistryError};
 
 /// Repositories and their tags; counts what it is asked.
 #[derive(Default)]
@@ -20,6 +20,8 @@ struct State {
     repositories: BTreeMap<Repository, BTreeMap<Tag, Details>>,
     failures: BTreeMap<Repository, RegistryError>,
     incomplete: BTreeMap<Repository, String>,
+    labels: BTreeMap<(Repository, Tag), Arc<Labels>>,
+    labels_asked: usize,
     lists: usize,
     details: usize,
     broken: bool,
@@ -29,6 +31,11 @@ impl MemoryRegistry {
     /// Puts an image under a tag.
     pub fn push(&self, repository: &Repository, tag: Tag, details: Details) {
         self.state().repositories.entry(repository.clone()).or_default().insert(tag, details);
+    }
+
+    /// Gives the image under a tag labels.
+    pub fn label(&self, repository: &Repository, tag: Tag, labels: Labels) {
+        self.state().labels.insert((repository.clone(), tag), Arc::new(labels));
     }
 
     /// Takes a tag away.
@@ -50,7 +57,7 @@ impl MemoryRegistry {
         self.state().incomplete.insert(repository.clone(), why.to_owned());
     }
 
-    /// Fails every question for details, or answers again.
+    /// Fails every question for details and labels, or answers again.
     pub fn fail_details(&self, broken: bool) {
         self.state().broken = broken;
     }
@@ -61,12 +68,24 @@ impl MemoryRegistry {
         (state.lists, state.details)
     }
 
+    /// For the labels of how many tags it was asked.
+    pub fn labels_asked(&self) -> usize {
+        self.state().labels_asked
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
+    fn unbroken(&self, repository: &Repository) -> Result<(), RegistryError> {
+        if !self.broken {
+            return Ok(());
+        }
+        Err(RegistryError::new(Reason::RegistryFailed, format!("cannot read `{repository}`: 500")))
+    }
+
     fn tags(&self, repository: &Repository) -> Result<&BTreeMap<Tag, Details>, RegistryError> {
         if let Some(error) = self.failures.get(repository) {
             return Err(error.clone());
@@ -94,13 +113,18 @@ impl Registry for MemoryRegistry {
     ) -> Result<Vec<Candidate>, RegistryError> {
         let mut state = self.state();
         state.details += tags.len();
-        if state.broken {
-            let message = format!("cannot read `{}`: 500", question.repository);
-            return Err(RegistryError::new(Reason::RegistryFailed, message));
-        }
+        state.unbroken(question.repository)?;
         let known = state.tags(question.repository)?;
         let candidate =
             |tag: &Tag| known.get(tag).map(|details| Candidate { tag: tag.clone(), details: details.clone() });
         Ok(tags.iter().filter_map(candidate).collect())
+    }
+
+    async fn labels(&self, question: &Question<'_>, tag: &Tag, _: Timestamp) -> Result<Arc<Labels>, RegistryError> {
+        let mut state = self.state();
+        state.labels_asked += 1;
+        state.unbroken(question.repository)?;
+        let image = (question.repository.clone(), tag.clone());
+        Ok(state.labels.get(&image).cloned().unwrap_or_default())
     }
 }

@@ -18,7 +18,7 @@ use super::settings::RegistrySettings;
 use super::transport::Transport;
 use crate::adapters::credentials::Sources;
 use crate::model::{Candidate, Listing, Reason, RegistriesConfiguration, Repository, Tag};
-use crate::ports::{Clock, CloudLogins, Question, Registry, RegistryError, Secrets};
+use crate::ports::{Clock, CloudLogins, Labels, Question, Registry, RegistryError, Secrets};
 
 const HOSTS_KEPT: u64 = 10_000;
 const SESSIONS_KEPT: u64 = 1_000;
@@ -199,6 +199,21 @@ impl Registry for RegistryClient {
             candidates => (candidates, access),
         };
         result.map_err(|(tag, failure)| hinted(&failure, &access).reading(repository, Some(&tag)))
+    }
+
+    /// A login that the registry refuses is not renewed for it: the list was read with it a moment before.
+    async fn labels(
+        &self,
+        question: &Question<'_>,
+        tag: &Tag,
+        fresh_since: Timestamp,
+    ) -> Result<Arc<Labels>, RegistryError> {
+        let access = self.access(question, None).await;
+        let access = access.map_err(|failure| failure.reading(question.repository, Some(tag)))?;
+        let asked = Question { repository: &access.repository, ..question.clone() };
+        let labels = self.index.labels(&access.session, &asked, tag, fresh_since).await;
+        let labels = labels.map_err(|failure| hinted(&failure, &access).reading(question.repository, Some(tag)));
+        labels.inspect_err(|error| tracing::debug!(cause = %error, "the labels of an image cannot be read"))
     }
 }
 

@@ -11,20 +11,26 @@ use http::{Method, StatusCode};
 use moka::future::Cache;
 
 use super::failure::Failure;
-use super::manifest::{ACCEPT, Build, Entry, Manifest, Trust, digest_of, matches, read, read_config};
+use super::manifest::{ACCEPT, Build, Entry, Manifest, Trust, digest_of, matches, read, read_config, read_labels};
 use super::observe::RequestKind;
 use super::session::Session;
 use super::transport::{Answer, Request};
 use crate::model::{Details, Digest, Known, Platform, Repository, Tag};
+use crate::ports::Labels;
 
 const BYTES_KEPT: u64 = 64 * 1024 * 1024;
 const KEPT_UNUSED: Duration = Duration::from_secs(24 * 3600);
 const PLATFORMS_AT_ONCE: usize = 4;
+/// Labels are kept of what was chosen alone.
+const LABELS_KEPT: u64 = 2_000;
+/// An index, an index in it, and an image.
+const DEEPEST_IMAGE: usize = 3;
 
 /// What is known of the content of repositories.
 #[derive(Clone)]
 pub(super) struct Images {
     facts: Cache<(Repository, Digest), Arc<Fact>>,
+    labels: Cache<(Repository, Digest, Vec<Platform>), Arc<Labels>>,
 }
 
 /// What is known of one manifest.
@@ -74,7 +80,21 @@ impl Images {
             Fact::Index(entries) => 400 + 200 * u32::try_from(entries.len()).unwrap_or(u32::MAX / 400),
         };
         let facts = Cache::builder().max_capacity(BYTES_KEPT).weigher(weight).time_to_idle(KEPT_UNUSED).build();
-        Self { facts }
+        let labels = Cache::builder().max_capacity(LABELS_KEPT).time_to_idle(KEPT_UNUSED).build();
+        Self { facts, labels }
+    }
+
+    /// The labels of an image; of one for several platforms those of the first wanted one. Empty where it is no image.
+    pub(super) async fn labels(
+        &self,
+        session: &Session,
+        repository: &Repository,
+        resolved: Resolved,
+        wanted: &[Platform],
+    ) -> Result<Arc<Labels>, Failure> {
+        let key = (repository.clone(), resolved.digest.clone(), wanted.to_vec());
+        let labels = self.labels.try_get_with(key, read_image_labels(session, repository, resolved, wanted)).await;
+        labels.map_err(|failure: Arc<Failure>| (*failure).clone())
     }
 
     /// The platforms and build dates of an image, for the wanted platforms, or for all where none is wanted.
@@ -183,6 +203,33 @@ impl Images {
         let key = (repository.clone(), digest.clone());
         self.facts.try_get_with(key, load).await.map_err(|failure: Arc<Failure>| (*failure).clone())
     }
+}
+
+async fn read_image_labels(
+    session: &Session,
+    repository: &Repository,
+    resolved: Resolved,
+    wanted: &[Platform],
+) -> Result<Arc<Labels>, Failure> {
+    let Resolved { mut digest, mut manifest } = resolved;
+    for _ in 0..DEEPEST_IMAGE {
+        let known = match manifest.take() {
+            Some(manifest) => (*manifest).clone(),
+            None => fetch_manifest(session, repository, digest.as_str(), Some(&digest)).await?.1,
+        };
+        match known {
+            Manifest::NotAnImage(_) => break,
+            Manifest::Image { config } => {
+                return Ok(Arc::new(read_labels(&fetch_config(session, repository, &config).await?)));
+            }
+            Manifest::Index(entries) => {
+                let first = entries.iter().find(|entry| is_wanted(entry, wanted)).or_else(|| entries.first());
+                let Some(first) = first else { break };
+                digest = first.digest.clone();
+            }
+        }
+    }
+    Ok(Arc::default())
 }
 
 fn is_wanted(entry: &Entry, wanted: &[Platform]) -> bool {

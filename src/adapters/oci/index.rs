@@ -18,7 +18,7 @@ use super::memory::Memory;
 use super::pages;
 use super::session::Session;
 use crate::model::{Candidate, Details, Digest, Known, Listing, Platform, Reason, Repository, Tag};
-use crate::ports::{Clock, Question};
+use crate::ports::{Clock, Labels, Question};
 
 const REPOSITORIES_KEPT: u64 = 10_000;
 const KEPT_UNUSED: Duration = Duration::from_secs(24 * 3600);
@@ -101,6 +101,22 @@ impl Index {
         let candidates: Vec<_> = candidates.collect();
         let found = stream::iter(candidates).buffered(TAGS_AT_ONCE);
         found.try_filter_map(|candidate| std::future::ready(Ok(candidate))).try_collect().await
+    }
+
+    /// The labels of the image behind a tag; none where the tag is gone.
+    pub(super) async fn labels(
+        &self,
+        session: &Arc<Session>,
+        question: &Question<'_>,
+        tag: &Tag,
+        fresh_since: Timestamp,
+    ) -> Result<Arc<Labels>, Failure> {
+        let record = self.record(session, question.repository).await;
+        let look = Look { index: self, record, session: Arc::clone(session), fresh_since };
+        match look.resolved(question.repository, tag, true).await? {
+            None => Ok(Arc::default()),
+            Some(resolved) => self.images.labels(session, question.repository, resolved, question.platforms).await,
+        }
     }
 
     async fn record(&self, session: &Session, repository: &Repository) -> Arc<Record> {

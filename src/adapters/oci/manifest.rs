@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256, Sha512};
 
 use super::failure::Failure;
 use crate::model::{Digest, Platform};
+use crate::ports::Labels;
 
 /// All four kinds of manifests. A registry that is not told that an index is welcome may send one of its manifests instead,
 /// with another digest.
@@ -20,6 +21,11 @@ pub(super) const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, \
     application/vnd.docker.distribution.manifest.v2+json";
 
 const UNKNOWN: &str = "unknown";
+
+/// The longest label that is taken in, in bytes; a longer one is left out.
+const LONGEST_LABEL: usize = 1_000;
+/// So much of the labels of an image is taken in, in bytes.
+const MOST_LABELS: usize = 16 * 1024;
 
 /// What a manifest says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,6 +140,24 @@ pub(super) fn read_config(body: &[u8]) -> Option<Build> {
     let created =
         created.filter(|created| *created > Timestamp::from_second(-62_135_596_800).unwrap_or(Timestamp::MIN));
     Some(Build { platform, created })
+}
+
+/// The labels of an image configuration, each of one line. What is too long, is no text, or does not fit beside the others is left out.
+pub(super) fn read_labels(body: &[u8]) -> Labels {
+    let stated = serde_json::from_slice::<Value>(body).ok();
+    let stated = stated.as_ref().and_then(|config| config.pointer("/config/Labels")?.as_object());
+    let (mut labels, mut room) = (Labels::new(), MOST_LABELS);
+    for (key, value) in stated.into_iter().flatten() {
+        let Some(value) = value.as_str() else { continue };
+        let size = key.len() + value.len();
+        if value.len() > LONGEST_LABEL || size > room || key.chars().any(char::is_control) {
+            continue;
+        }
+        room -= size;
+        let line = value.chars().map(|character| if character.is_control() { ' ' } else { character });
+        labels.insert(key.clone(), line.collect());
+    }
+    labels
 }
 
 /// The SHA-256 digest of some bytes.
@@ -296,6 +320,20 @@ mod tests {
         insta::assert_snapshot!(build(r#"{"created":"0001-01-01T00:00:00Z","os":"windows","architecture":"amd64"}"#), @"windows/amd64 None");
         insta::assert_snapshot!(build(r#"{"created":"yesterday"}"#), @"linux/amd64 None");
         assert_eq!(read_config(b"[1"), None);
+    }
+
+    #[test]
+    fn labels_are_short_lines_of_text() {
+        let long = "x".repeat(LONGEST_LABEL + 1);
+        let stated = json!({ "a": "1", "b": "two\nlines\tmore", "number": 7, "long": long, "new\nline": "x" });
+        let config = json!({ "config": { "Labels": stated } }).to_string();
+        let expected = [("a", "1"), ("b", "two lines more")].map(|(key, value)| (key.to_owned(), value.to_owned()));
+        assert_eq!(read_labels(config.as_bytes()), Labels::from(expected));
+        let many: serde_json::Map<_, _> = (0..100).map(|n| (format!("{n:03}"), json!("y".repeat(997)))).collect();
+        assert_eq!(read_labels(json!({ "config": { "Labels": many } }).to_string().as_bytes()).len(), 16);
+        for none in ["{}", "[]", "{", r#"{"config":{"Labels":null}}"#, r#"{"config":null}"#] {
+            assert_eq!(read_labels(none.as_bytes()), Labels::new(), "{none}");
+        }
     }
 
     #[test]

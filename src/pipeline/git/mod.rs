@@ -7,6 +7,7 @@ mod draft;
 pub(super) mod file;
 mod keyed_file;
 mod kustomization;
+mod labels;
 mod manifest;
 mod message;
 mod override_file;

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use super::destination::Destination;
-use super::message::trailers;
+use super::message::{references, trailers};
 use super::sheet::Sheet;
 use crate::lower::git_template::{ChangeFacts, DEFAULT_MESSAGE, Facts, TemplateError};
 use crate::lower::git_write_back::invalid_branch;
 use crate::model::{
     Application, CommitPlan, Current, Edit, GitBranch, GitPlan, GitWriteBack, HeadBranch, Policy, Problem, Reason,
+    Sources,
 };
 use crate::pipeline::write::Draft;
 
@@ -119,9 +120,13 @@ fn job(
             name.map(|name| HeadBranch::from_template(template, name))
         }
     };
+    let mut trailers = trailers(&policy.id, &application.id);
+    if matches!(application.sources, Sources::Hydrated(_)) {
+        trailers.extend(references(&facts.changes));
+    }
     let commit = CommitPlan {
         message: if message.trim().is_empty() { "Update container image versions".to_owned() } else { message },
-        trailers: trailers(&policy.id, &application.id),
+        trailers,
         alone: git.commit.per_application,
         author: git.commit.author.clone(),
         sign_off: git.commit.sign_off,
@@ -190,6 +195,6 @@ fn facts_of(draft: &Draft<'_>) -> ChangeFacts {
         new_tag: new.as_ref().map(digest_or_tag).unwrap_or_default(),
         old_digest: digest(old),
         new_digest: digest(new.as_ref()),
-        labels: BTreeMap::new(),
+        labels: (*draft.labels).clone(),
     }
 }

@@ -110,6 +110,7 @@ impl<'a> Desk<'a> {
             self.leave_to_another(port, &finding.application, &mut drafts).await;
             self.only_signed(git, &finding.application, &mut drafts).await;
         }
+        self.label(git, &finding.application, &mut drafts).await;
         let jobs = plan::jobs(self.policy, git, &finding.application, &mut drafts);
         Ok(Bid { application: finding.application, drafts, jobs })
     }

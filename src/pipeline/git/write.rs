@@ -38,6 +38,7 @@ impl<'a> Desk<'a> {
                 }
                 continue;
             }
+            self.label(git, &finding.application, &mut drafts).await;
             let jobs = plan::jobs(self.policy, git, &finding.application, &mut drafts);
             let mut again = false;
             if !self.policy.dry_run {
