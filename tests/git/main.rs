@@ -6,8 +6,16 @@
     reason = "tests prepare folders, run Git, and fail when they cannot"
 )]
 
+mod apps;
 #[path = "../contract/git.rs"]
 mod contract;
+mod evicts;
+#[path = "../support/faults.rs"]
+#[allow(dead_code, reason = "other tests need the rest of it")]
+mod faults;
+#[path = "../identity/jwt.rs"]
+#[allow(dead_code, reason = "other tests need the rest of it")]
+mod jwt;
 mod keeps;
 mod kills;
 mod leads;
