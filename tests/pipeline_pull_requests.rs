@@ -200,6 +200,28 @@ async fn a_change_is_offered_once_and_quiet_looks_ask_once() {
 }
 
 #[tokio::test]
+async fn labels_of_the_image_are_told_and_come_back_after_a_registry_failed() {
+    let git = "pullRequest: { provider: GitHub, title: 'Take {{ range .AppChanges }}{{ .NewTag }} of {{ .Labels.team }}{{ end }}' }";
+    let (mut world, forge) = world(&app_policy(git));
+    let labels = [("team".to_owned(), "web".to_owned())];
+    world.registry.label(&world::repository_of(APP), "1.0.2".parse().unwrap(), labels.into());
+    world.look().await;
+    assert_eq!(forge.told(), ["#1 Open Take 1.0.2 of web"]);
+    let (changes, commits) = (forge.asked().1, world.git.asked().2);
+    world.registry.fail_details(true);
+    for _ in 0..3 {
+        assert_eq!(reason(&world.look().await), Reason::PullRequestOpen);
+    }
+    assert_eq!((forge.told(), forge.asked().1), (vec!["#1 Open Take 1.0.2 of".to_owned()], changes + 1), "told once");
+    world.registry.fail_details(false);
+    for _ in 0..3 {
+        world.look().await;
+    }
+    assert_eq!((forge.told(), forge.asked().1), (vec!["#1 Open Take 1.0.2 of web".to_owned()], changes + 2));
+    assert_eq!(world.git.asked().2, commits, "the branch stays");
+}
+
+#[tokio::test]
 async fn a_closed_pull_request_is_a_no_until_something_newer_or_until_a_person_lifts_it() {
     let (mut world, forge) = world(&app_policy(PULL_REQUEST));
     world.look().await;
