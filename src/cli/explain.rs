@@ -240,28 +240,15 @@ mod tests {
 
     fn explained() -> Vec<Explanation> {
         let report = ImageReport {
-            application: ApplicationId::new("argocd", "web"),
-            image: "flask".to_owned(),
-            repository: "registry.example/flask".to_owned(),
             current: Some("1.0.0".to_owned()),
-            previous: None,
             chosen: Some("1.0.2".to_owned()),
             reason: Reason::WouldUpdate,
             message: "would be moved from `1.0.0` to `1.0.2`, the choice among 2 allowed tags".to_owned(),
             counts: Some(Counts { listed: 3, outside: 1, eligible: 2, ..Counts::default() }),
             runner_up: Some("1.0.0".to_owned()),
-            behind: None,
             destination: Some("spec.source.helm.parameters[name=image.tag]".to_owned()),
             written: Some("1.0.0".to_owned()),
-            held_back: None,
-            until: None,
-            marks: Vec::new(),
-            resumed: None,
-            rollout: None,
-            commit: None,
-            proposed: None,
-            shadow: None,
-            compared: None,
+            ..ImageReport::new(ApplicationId::new("argocd", "web"), "flask", "registry.example/flask")
         };
         let verdict = Verdict {
             tag: "2.0.0".parse().expect("a tag"),

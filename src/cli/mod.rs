@@ -7,6 +7,7 @@ mod crd;
 mod demo;
 mod explain;
 mod git;
+mod input;
 mod leader;
 mod migration;
 mod reconcile;

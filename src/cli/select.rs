@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -12,13 +12,16 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use super::input::text;
 use super::rule::RuleArgs;
+use crate::adapters::clock::SystemClock;
 use crate::api::{AllowTags, PinSpec, RuleSpec, StrategySpec};
 use crate::lower::{self, Dialect};
 use crate::model::{
     Candidate, Counts, Current, Decision, Details, Digest, Known, Listing, Outcome, Platform, Problem, Reason, Rule,
     Severity, Situation, Tag, Verdict,
 };
+use crate::ports::Clock as _;
 use crate::select::{select, verdicts};
 
 /// Choose among tags of a file, and say why for each
@@ -94,7 +97,6 @@ enum TagsError {
 }
 
 /// Runs the command, and tells the exit code.
-#[allow(clippy::disallowed_methods, reason = "offline and at once: the time is read here, unless it is given")]
 pub fn run(args: &Args) -> ExitCode {
     let (rule, problems) = rule(args);
     let Some(rule) = rule else {
@@ -108,7 +110,7 @@ pub fn run(args: &Args) -> ExitCode {
         Ok(listing) => listing,
         Err(error) => return fail(&error),
     };
-    let now = args.now.unwrap_or_else(Timestamp::now);
+    let now = args.now.unwrap_or_else(|| SystemClock.now());
     let situation = Situation { current: args.current.clone(), ..Situation::new(now) };
     let answer = Answer::new(&rule, &listing, &situation, problems);
     match print(args.output, &answer) {
@@ -185,14 +187,8 @@ fn current(text: &str) -> Result<Current, String> {
     Ok(Current { tag, digest })
 }
 
-#[allow(clippy::disallowed_methods, reason = "the one file that a person names on the command line")]
 fn read(path: &Path) -> Result<String, TagsError> {
-    let unreadable = |cause| TagsError::Unreadable { place: path.display().to_string(), cause };
-    if path == Path::new("-") {
-        let mut text = String::new();
-        return io::stdin().read_to_string(&mut text).map(|_| text).map_err(unreadable);
-    }
-    std::fs::read_to_string(path).map_err(unreadable)
+    text(path).map_err(|cause| TagsError::Unreadable { place: path.display().to_string(), cause })
 }
 
 /// The tags of a text, each once. What the text does not say of a tag counts as asked for in vain.

@@ -312,28 +312,9 @@ mod tests {
 
     fn image(reason: Reason, until: Option<i64>) -> ImageReport {
         ImageReport {
-            application: ApplicationId::new("team", "web"),
-            image: "app".to_owned(),
-            repository: "registry.example/app".to_owned(),
-            current: None,
-            previous: None,
-            chosen: None,
             reason,
-            message: String::new(),
-            counts: None,
-            runner_up: None,
-            behind: None,
-            destination: None,
-            marks: Vec::new(),
-            written: None,
-            held_back: None,
             until: until.map(at),
-            resumed: None,
-            rollout: None,
-            commit: None,
-            proposed: None,
-            shadow: None,
-            compared: None,
+            ..ImageReport::new(ApplicationId::new("team", "web"), "app", "registry.example/app")
         }
     }
 

@@ -334,28 +334,12 @@ mod tests {
     #[test]
     fn a_step_tells_what_happened_why_and_how_the_file_changed() {
         let image = ImageReport {
-            application: ApplicationId::new("argocd", "flask-app"),
-            image: "flask".to_owned(),
-            repository: "127.0.0.1:5000/flask-app".to_owned(),
             current: Some("1.0.3".to_owned()),
             previous: Some("1.0.4".to_owned()),
             chosen: Some("1.0.3".to_owned()),
             reason: Reason::Updated,
             message: "1.0.3 is the newest build".to_owned(),
-            counts: None,
-            runner_up: None,
-            behind: None,
-            destination: None,
-            marks: Vec::new(),
-            written: None,
-            held_back: None,
-            until: None,
-            resumed: None,
-            rollout: None,
-            commit: None,
-            proposed: None,
-            shadow: None,
-            compared: None,
+            ..ImageReport::new(ApplicationId::new("argocd", "flask-app"), "flask", "127.0.0.1:5000/flask-app")
         };
         let report = Report {
             policy: PolicyId::new("argocd", "flask-app"),

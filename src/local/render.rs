@@ -157,28 +157,11 @@ mod tests {
 
     fn image(application: &str, reason: Reason, message: &str) -> ImageReport {
         ImageReport {
-            application: ApplicationId::new("argocd", application),
-            image: "flask".to_owned(),
-            repository: "ghcr.io/org/flask".to_owned(),
             current: Some("1.0.0".to_owned()),
-            previous: None,
             chosen: Some("1.0.0".to_owned()),
             reason,
             message: message.to_owned(),
-            counts: None,
-            runner_up: None,
-            behind: None,
-            destination: None,
-            marks: Vec::new(),
-            written: None,
-            held_back: None,
-            until: None,
-            resumed: None,
-            rollout: None,
-            commit: None,
-            proposed: None,
-            shadow: None,
-            compared: None,
+            ..ImageReport::new(ApplicationId::new("argocd", application), "flask", "ghcr.io/org/flask")
         }
     }
 

@@ -98,6 +98,34 @@ pub enum State {
 }
 
 impl ImageReport {
+    /// A report on an image of which nothing is known yet.
+    pub fn new(application: ApplicationId, image: impl Into<String>, repository: impl Into<String>) -> Self {
+        Self {
+            application,
+            image: image.into(),
+            repository: repository.into(),
+            current: None,
+            previous: None,
+            chosen: None,
+            reason: Reason::UpToDate,
+            message: String::new(),
+            counts: None,
+            runner_up: None,
+            behind: None,
+            destination: None,
+            marks: Vec::new(),
+            written: None,
+            held_back: None,
+            until: None,
+            resumed: None,
+            rollout: None,
+            commit: None,
+            proposed: None,
+            shadow: None,
+            compared: None,
+        }
+    }
+
     /// How the image fares.
     pub fn state(&self) -> State {
         match (self.reason, self.reason.severity()) {

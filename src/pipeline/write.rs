@@ -270,30 +270,8 @@ pub(super) fn finish(drafts: Vec<Draft<'_>>) -> Vec<ImageReport> {
 
 impl<'a> Draft<'a> {
     fn new(image: &'a Image, application: &Application) -> Self {
-        let report = ImageReport {
-            application: application.id.clone(),
-            image: image.title.clone(),
-            repository: image.reference.repository.to_string(),
-            current: None,
-            previous: None,
-            chosen: None,
-            reason: Reason::UpToDate,
-            message: String::new(),
-            counts: None,
-            runner_up: None,
-            behind: None,
-            destination: None,
-            marks: Vec::new(),
-            written: None,
-            held_back: None,
-            until: None,
-            resumed: None,
-            rollout: None,
-            commit: None,
-            proposed: None,
-            shadow: None,
-            compared: None,
-        };
+        let report =
+            ImageReport::new(application.id.clone(), image.title.clone(), image.reference.repository.to_string());
         Self {
             image,
             used: None,

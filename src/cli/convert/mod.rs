@@ -4,7 +4,6 @@ mod fold;
 mod print;
 mod read;
 
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -90,7 +89,7 @@ pub async fn run(args: Args) -> ExitCode {
 fn texts(files: &[PathBuf]) -> Result<Vec<(String, String)>, String> {
     let read = |path: &PathBuf| {
         let name = if path == Path::new("-") { "<stdin>".to_owned() } else { path.display().to_string() };
-        match text(path) {
+        match super::input::text(path) {
             Ok(text) => Ok((name, text)),
             Err(error) => Err(format!("cannot read `{name}`: {error}")),
         }
@@ -104,15 +103,6 @@ fn in_files<'a>(texts: &'a [(String, String)], args: &Args) -> Found<'a> {
         found.read(name, text, &args.namespace);
     }
     found
-}
-
-#[allow(clippy::disallowed_methods, reason = "files that a person names on the command line")]
-fn text(path: &Path) -> io::Result<String> {
-    if path == Path::new("-") {
-        let mut text = String::new();
-        return io::stdin().read_to_string(&mut text).map(|_| text);
-    }
-    std::fs::read_to_string(path)
 }
 
 async fn in_cluster<'a>(namespace: &str, sources: Sources) -> Result<Found<'a>, String> {
