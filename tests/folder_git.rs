@@ -39,9 +39,15 @@ struct Scene {
 
 impl Scene {
     fn new(mode: Mode, mapped: bool) -> Self {
+        Self::with(mode, mapped, "target: HelmValues")
+    }
+
+    /// A policy with these settings of `writeBack.git`.
+    fn with(mode: Mode, mapped: bool, settings: &str) -> Self {
+        let manifests = MANIFESTS.replace("target: HelmValues", settings);
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(folder.path().join("manifests")).unwrap();
-        std::fs::write(folder.path().join("manifests/all.yaml"), MANIFESTS).unwrap();
+        std::fs::write(folder.path().join("manifests/all.yaml"), manifests).unwrap();
         std::fs::create_dir_all(folder.path().join("web/chart")).unwrap();
         std::fs::write(folder.path().join("web/chart/values.yaml"), VALUES).unwrap();
         let web = folder.path().join("web");
@@ -130,6 +136,32 @@ async fn a_dry_run_shows_the_difference_and_commits_nothing() {
     "#);
     assert_eq!(scene.values(), VALUES);
     assert_eq!(git(&scene.web(), &["rev-list", "--count", "HEAD"]), "1\n");
+}
+
+#[tokio::test]
+async fn what_no_working_copy_gives_is_refused_and_shown_in_a_dry_run_all_the_same() {
+    let mut said = Vec::new();
+    for settings in
+        ["writeBranch: next", "commit: { signing: { secretRef: { name: key } } }", "commit: { via: GitHubApi }"]
+    {
+        let settings = format!("target: HelmValues, {settings}");
+        let mut scene = Scene::with(Mode::Write, true, &settings);
+        let round = scene.session.round().await;
+        let image = &round.reports[0].images[0];
+        said.push(format!("{}: {}", image.reason, image.message));
+        assert_eq!(
+            (scene.values().as_str(), git(&scene.web(), &["rev-list", "--count", "HEAD"]).as_str()),
+            (VALUES, "1\n")
+        );
+        let mut scene = Scene::with(Mode::DryRun, true, &settings);
+        let round = scene.session.round().await;
+        assert!(scene.shown(&round).contains("+  tag: \"1.0.1\" # kept"), "{}", scene.shown(&round));
+    }
+    insta::assert_snapshot!(said.join("\n"), @"
+    NotSupportedYet: a working copy is committed to as it stands, and not to `next`; nothing was committed
+    SigningFailed: commits in a working copy are signed by no key of a Secret; nothing was committed
+    NotSupportedYet: GitHub makes no commits in a working copy; nothing was committed
+    ");
 }
 
 #[tokio::test]

@@ -273,6 +273,14 @@ fn git_says_what_is_wrong_with_it() {
     InvalidTarget: spec.writeBack.git.commit.author: name or mail address of the author cannot stand in a commit; `<`, `>` and line ends cannot
     nothing is done
     ");
+    insta::assert_snapshot!(git("{ commit: { via: GitHubApi, signOff: false } }"), @"1 images are used");
+    insta::assert_snapshot!(git("{ commit: { via: GitHubApi, author: { name: a, email: b }, signOff: true, signing: { secretRef: { name: key } } }, pullRequest: { provider: GitLab } }"), @"
+    InvalidTarget: spec.writeBack.git.commit.via: GitHub makes no commits in a repository of another forge; leave out `via`, or name the provider GitHub at `pullRequest`
+    InvalidTarget: spec.writeBack.git.commit.author: the author of a commit that GitHub makes is the owner of the token; remove `author`, or `via: GitHubApi`
+    InvalidTarget: spec.writeBack.git.commit.signing: a commit that GitHub makes carries GitHub's signature and no other; remove `signing`, or `via: GitHubApi`
+    InvalidTarget: spec.writeBack.git.commit.signOff: who signs off is the author, and GitHub decides who that is; remove `signOff`, or `via: GitHubApi`
+    nothing is done
+    ");
     insta::assert_snapshot!(git("{ target: Files }"), @"
     InvalidTarget: spec.images[0].target: `writeBack.git.target: Files` needs a file at each image; write for example `target: { file: { path: deploy.yaml, keys: { tag: image.tag } } }`
     0 images are used

@@ -627,11 +627,13 @@ async fn a_project_that_takes_signed_commits_only_gets_no_other() {
     let mut unsigned = world(&policy("{}"), &[]);
     unsigned.applications.put_project("argocd", "default", project.clone());
     unsigned.look().await;
-    insta::assert_snapshot!(said(&unsigned.look().await), @"SignatureDemanded: the project `default` takes signed commits only (`spec.signatureKeys`); let Fairlead sign, by `spec.writeBack.git.commit.signing`");
+    insta::assert_snapshot!(said(&unsigned.look().await), @"SignatureDemanded: the project `default` takes signed commits only (`spec.signatureKeys`); let Fairlead sign, by `spec.writeBack.git.commit.signing`, or GitHub, by `commit.via: GitHubApi`");
     assert_eq!(unsigned.git.log(REPOSITORY, "main").len(), 1);
-    let mut signed = world(&policy("{ commit: { signing: { secretRef: { name: key } } } }"), &[]);
-    signed.applications.put_project("argocd", "default", project);
-    assert_eq!(signed.look().await.images[0].reason, Reason::Updated);
+    for commit in ["signing: { secretRef: { name: key } }", "via: GitHubApi"] {
+        let mut signed = world(&policy(&format!("{{ commit: {{ {commit} }} }}")), &[]);
+        signed.applications.put_project("argocd", "default", project.clone());
+        assert_eq!(signed.look().await.images[0].reason, Reason::Updated, "{commit}");
+    }
     let mut unreadable = world(&policy("{}"), &[]);
     unreadable.applications.put_project("argocd", "default", json!("unreadable"));
     assert_eq!(unreadable.look().await.images[0].reason, Reason::WriteDenied);

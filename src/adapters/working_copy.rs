@@ -16,7 +16,7 @@ use tokio::process::Command;
 
 use super::directory::{Change, Mode};
 use crate::model::{
-    ApplicationId, CommitId, GitBranch, GitCommit, GitEntry, GitPlan, GitTip, GitWritten, PolicyId, Reason,
+    ApplicationId, CommitId, CommitVia, GitBranch, GitCommit, GitEntry, GitPlan, GitTip, GitWritten, PolicyId, Reason,
 };
 use crate::pipeline::git::{ChangeError, changed, combined, is_ours, same_repository};
 use crate::ports::{Git, GitError};
@@ -229,14 +229,8 @@ impl Git for WorkingCopies {
     async fn write(&self, plan: GitPlan) -> Result<GitWritten, GitError> {
         let root = self.copy(&plan.base)?;
         let _one = self.writing.lock().await;
-        if plan.commit.signing.is_some() {
-            let message = "commits in a working copy are signed by no key of a Secret; nothing was committed";
-            return Err(GitError::new(Reason::SigningFailed, message));
-        }
-        if let Some(branch) = plan.write_branch.as_ref().filter(|_| self.mode == Mode::Write) {
-            let message =
-                format!("a working copy is committed to as it stands, and not to `{branch}`; nothing was committed");
-            return Err(GitError::new(Reason::NotSupportedYet, message));
+        if self.mode == Mode::Write {
+            refused(&plan)?;
         }
         let tip = self.tip(&plan.base, Timestamp::MIN).await?;
         let edited = self.edited(root, &plan)?;
@@ -254,6 +248,20 @@ impl Git for WorkingCopies {
     fn stand(&self, _: &PolicyId, _: &[ApplicationId], _: Vec<GitPlan>) {
         // Nothing stands on another branch, as none is written.
     }
+}
+
+/// Why a commit that `plan` wants is not made in a working copy.
+fn refused(plan: &GitPlan) -> Result<(), GitError> {
+    let error = |reason, message: String| Err(GitError::new(reason, format!("{message}; nothing was committed")));
+    if plan.commit.signing.is_some() {
+        let message = "commits in a working copy are signed by no key of a Secret";
+        return error(Reason::SigningFailed, message.to_owned());
+    }
+    if plan.commit.via == CommitVia::GitHubApi {
+        return error(Reason::NotSupportedYet, "GitHub makes no commits in a working copy".to_owned());
+    }
+    let Some(branch) = &plan.write_branch else { return Ok(()) };
+    error(Reason::NotSupportedYet, format!("a working copy is committed to as it stands, and not to `{branch}`"))
 }
 
 /// Puts `text` into a file, whole or not at all, with the permissions that it has.

@@ -35,8 +35,8 @@ pub use target::{
     SourceSelectorSpec, TargetSpec,
 };
 pub use write_back::{
-    ApplicationWriteBack, CommitAuthor, CommitSettings, GitCredentials, GitTarget, GitWriteBack, PullRequestProvider,
-    PullRequestSettings, SigningMethod, SigningSettings, WriteBackMethod, WriteBackSpec,
+    ApplicationWriteBack, CommitAuthor, CommitSettings, CommitVia, GitCredentials, GitTarget, GitWriteBack,
+    PullRequestProvider, PullRequestSettings, SigningMethod, SigningSettings, WriteBackMethod, WriteBackSpec,
 };
 
 /// The API group of our own resources.

@@ -399,6 +399,11 @@ mod tests {
           - spec.writeBack.git: create is for target HelmValues; for target Files it stands at each `target.file`
         ");
         insta::assert_snapshot!(git("{ target: HelmValues, path: a.yaml, create: true, writeBranch: 'a-{{ .SHA256 }}', pullRequest: { provider: GitHub } }"), @"accepted");
+        insta::assert_snapshot!(git("{ commit: { via: GitHubApi, signOff: true } }"), @"
+        1 validation error(s):
+          - spec.writeBack.git.commit: with via GitHubApi GitHub writes the author and signs: remove author, signing and signOff
+        ");
+        insta::assert_snapshot!(git("{ commit: { via: GitHubApi, messageTemplate: a, signOff: false } }"), @"accepted");
         insta::assert_snapshot!(images("{ image: a, target: { file: { path: a, keys: { name: n } } } }"), @"
         1 validation error(s):
           - spec.images[0].target.file.keys: give spec, tag or digest: the key that holds the version

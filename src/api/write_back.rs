@@ -119,7 +119,11 @@ pub enum GitCredentials {
 /// How commits look.
 #[derive(KubeSchema, Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = ("!has(self.via) || self.via != 'GitHubApi' || !(has(self.author) || has(self.signing) || (has(self.signOff) && self.signOff))", "with via GitHubApi GitHub writes the author and signs: remove author, signing and signOff"))]
 pub struct CommitSettings {
+    /// Who makes them: `Git` (when nothing is said), or `GitHubApi`: GitHub itself, for the owner of the token, with its own signature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<CommitVia>,
     /// The author.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author: Option<CommitAuthor>,
@@ -137,6 +141,15 @@ pub struct CommitSettings {
     /// How commits are signed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signing: Option<SigningSettings>,
+}
+
+/// Who makes commits.
+#[derive(JsonSchema, Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CommitVia {
+    /// Fairlead, which pushes them by Git.
+    Git,
+    /// GitHub, asked by its API.
+    GitHubApi,
 }
 
 /// The author of commits.

@@ -51,7 +51,8 @@ impl GitArgs {
         let logins = SecretLogins::new(secrets.clone(), maps, clock.clone(), self.argocd_namespace.clone());
         let logins = Arc::new(logins.map_err(|error| format!("no client for GitHub can be made: {error}"))?);
         let forges = Forges::new(ForgeTimeouts::default(), Arc::<SecretLogins>::clone(&logins), clock.clone());
-        let engine = GitEngine::start(settings, logins, secrets, clock, observer).await?;
-        Ok((Arc::new(engine), Arc::new(forges)))
+        let forges = Arc::new(forges);
+        let engine = GitEngine::start(settings, logins, forges.clone(), secrets, clock, observer).await?;
+        Ok((Arc::new(engine), forges))
     }
 }

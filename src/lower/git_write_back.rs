@@ -3,8 +3,8 @@
 use super::git_template::Facts;
 use crate::api::{self, FileTargetSpec};
 use crate::model::{
-    CommitAuthor, CommitSettings, CommitSigning, FileKeys, FileTarget, GitTarget, GitWriteBack, KeyPath, Problem,
-    PullRequestProvider, PullRequestSettings, Reason, SecretRef, SigningMethod, WriteBack,
+    CommitAuthor, CommitSettings, CommitSigning, CommitVia, FileKeys, FileTarget, GitTarget, GitWriteBack, KeyPath,
+    Problem, PullRequestProvider, PullRequestSettings, Reason, SecretRef, SigningMethod, WriteBack,
 };
 
 const AUTHOR: (&str, &str) = ("fairlead", "fairlead@noreply.invalid");
@@ -100,6 +100,12 @@ fn contradictions(text: &api::GitWriteBack, problems: &mut Vec<Problem>) {
         }
         _ => {}
     }
+    let by_github = text.commit.as_ref().is_some_and(|commit| commit.via == Some(api::CommitVia::GitHubApi));
+    let elsewhere = |pull: &api::PullRequestSettings| pull.provider != api::PullRequestProvider::GitHub;
+    if by_github && text.pull_request.as_ref().is_some_and(elsewhere) {
+        let message = "GitHub makes no commits in a repository of another forge";
+        refuse("commit.via", message, "leave out `via`, or name the provider GitHub at `pullRequest`");
+    }
     if text.create == Some(true) && text.target != Some(api::GitTarget::HelmValues) {
         let hint = "the override file is made by itself; for target Files say it at `target.file`";
         refuse("create", "`create` is for target HelmValues", hint);
@@ -161,7 +167,8 @@ pub fn invalid_branch(name: &str) -> Option<&'static str> {
 
 fn commit_settings(text: Option<&api::CommitSettings>, namespace: &str, problems: &mut Vec<Problem>) -> CommitSettings {
     let text = text.cloned().unwrap_or_default();
-    let api::CommitSettings { author, message_template, per_application, sign_off, signing } = text;
+    made_by_github(&text, problems);
+    let api::CommitSettings { via, author, message_template, per_application, sign_off, signing } = text;
     if let Some(Err(error)) = message_template.as_deref().map(|template| Facts::sample().message(template)) {
         problems.push(invalid_template(&error, "spec.writeBack.git.commit.messageTemplate"));
     }
@@ -176,11 +183,35 @@ fn commit_settings(text: Option<&api::CommitSettings>, namespace: &str, problems
         problems.push(problem.at("spec.writeBack.git.commit.author").hint("`<`, `>` and line ends cannot"));
     }
     CommitSettings {
+        via: via.map(lower_via).unwrap_or_default(),
         author,
         message: message_template,
         per_application: per_application.unwrap_or_default(),
         sign_off: sign_off.unwrap_or_default(),
         signing: signing.map(|signing| signing_settings(signing, namespace)),
+    }
+}
+
+const fn lower_via(via: api::CommitVia) -> CommitVia {
+    match via {
+        api::CommitVia::Git => CommitVia::Git,
+        api::CommitVia::GitHubApi => CommitVia::GitHubApi,
+    }
+}
+
+/// What nobody can say of a commit that GitHub makes (<https://docs.github.com/en/graphql/reference/input-objects#createcommitonbranchinput>).
+fn made_by_github(text: &api::CommitSettings, problems: &mut Vec<Problem>) {
+    if text.via != Some(api::CommitVia::GitHubApi) {
+        return;
+    }
+    let of_github = [
+        ("author", text.author.is_some(), "the author of a commit that GitHub makes is the owner of the token"),
+        ("signing", text.signing.is_some(), "a commit that GitHub makes carries GitHub's signature and no other"),
+        ("signOff", text.sign_off == Some(true), "who signs off is the author, and GitHub decides who that is"),
+    ];
+    for (key, _, message) in of_github.into_iter().filter(|(_, given, _)| *given) {
+        let problem = Problem::new(Reason::InvalidTarget, message).at(format!("spec.writeBack.git.commit.{key}"));
+        problems.push(problem.hint(format!("remove `{key}`, or `via: GitHubApi`")));
     }
 }
 

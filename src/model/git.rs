@@ -1,5 +1,6 @@
 //! What is read from and written to Git.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::Timestamp;
@@ -104,6 +105,8 @@ pub struct FileChange {
 /// How a commit looks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommitPlan {
+    /// Who makes it.
+    pub via: CommitVia,
     /// The message for this Application alone: subject, empty line, body.
     pub message: String,
     /// Trailers, each once a commit: `Fairlead-Policy: argocd/web`.
@@ -116,6 +119,29 @@ pub struct CommitPlan {
     pub sign_off: bool,
     /// How it is signed; `None`: it is not.
     pub signing: Option<CommitSigning>,
+}
+
+/// Who makes a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum CommitVia {
+    /// Fairlead, by Git: it is pushed.
+    #[default]
+    Git,
+    /// GitHub, asked by its API: it carries GitHub's signature, and its author is the owner of the token.
+    GitHubApi,
+}
+
+/// A commit that a forge is to make on a branch of its own accord.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForgeCommit {
+    /// The branch, without `refs/heads/`.
+    pub branch: String,
+    /// Where the branch has to stand still.
+    pub tip: CommitId,
+    /// The message: subject, empty line, body, trailers.
+    pub message: String,
+    /// The whole text of each file that changes, by its path from the root; never empty.
+    pub files: BTreeMap<String, String>,
 }
 
 /// Who wrote a commit.
@@ -180,6 +206,16 @@ impl CommitId {
 impl fmt::Display for CommitId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)
+    }
+}
+
+/// Its name, for sentences.
+impl fmt::Display for CommitVia {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Git => "Git",
+            Self::GitHubApi => "GitHub's API",
+        })
     }
 }
 

@@ -45,8 +45,8 @@ pub use comparison::{ConstraintError, InvalidConstraint, Operator};
 pub use constraint::{Fit, PartialVersion, VersionRange};
 pub use decision::{Choice, Counts, Current, Decision, Outcome, Situation, Verdict};
 pub use git::{
-    CommitAuthor, CommitId, CommitPlan, CommitSigning, FileChange, GitAccess, GitBranch, GitCommit, GitEntry, GitPlan,
-    GitTip, GitWritten, SigningMethod,
+    CommitAuthor, CommitId, CommitPlan, CommitSigning, CommitVia, FileChange, ForgeCommit, GitAccess, GitBranch,
+    GitCommit, GitEntry, GitPlan, GitTip, GitWritten, SigningMethod,
 };
 pub use git_login::{ClientCertificate, Concealed, GitLogin, GitProxy, GitTls, HostKeys, LoginMethod};
 pub use image::{Digest, ImageReference, InvalidDigest, InvalidImage, InvalidTag, Repository, Tag};

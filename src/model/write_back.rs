@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{CommitAuthor, CommitSigning, SecretRef};
+use super::{CommitAuthor, CommitSigning, CommitVia, SecretRef};
 
 /// Where a policy's changes are written.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -58,6 +58,8 @@ pub enum GitTarget {
 /// How commits look.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommitSettings {
+    /// Who makes them.
+    pub via: CommitVia,
     /// Who writes them.
     pub author: CommitAuthor,
     /// The message, as a template; `None`: the built-in one.

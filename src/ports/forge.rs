@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::model::{ForgeRepository, MergeMethod, PullRequest, PullRequestDraft, Reason};
+use crate::model::{CommitId, ForgeCommit, ForgeRepository, MergeMethod, PullRequest, PullRequestDraft, Reason};
 
 /// Pull requests of repositories.
 ///
@@ -45,6 +45,17 @@ pub trait Forge: Send + Sync {
         pull_request: &PullRequest,
         method: MergeMethod,
     ) -> Result<(), ForgeError>;
+}
+
+/// Commits that a forge makes and signs itself.
+#[async_trait]
+pub trait ForgeCommits: Send + Sync {
+    /// Makes a commit on a branch that stands at [`ForgeCommit::tip`], and gives its id.
+    ///
+    /// # Errors
+    /// [`Reason::WriteConflict`] when the branch is not there any more; nothing was written. [`Reason::ForgeRejected`] where the forge makes no commits,
+    /// or refuses this one. After any other failure the commit may be there: look at the branch.
+    async fn commit(&self, at: &ForgeRepository, commit: &ForgeCommit) -> Result<CommitId, ForgeError>;
 }
 
 /// A pull request that was opened or updated.

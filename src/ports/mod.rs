@@ -18,7 +18,7 @@ use crate::model::{
     Policy, Reason, Repository, SecretRef, SyncWindow, Tag,
 };
 
-pub use forge::{Forge, ForgeError, PullRequestWritten};
+pub use forge::{Forge, ForgeCommits, ForgeError, PullRequestWritten};
 pub use git::{Git, GitError};
 pub use git_login::GitLogins;
 

@@ -95,7 +95,7 @@ families! {
         "1 when the registries configuration in force is the newest one, 0 when that is broken.";
 
     GIT_OPERATIONS: Counter, "fairlead_git_operations_total", ["operation", "result"],
-        "Conversations with Git servers: look_up, fetch, push; succeeded or failed.";
+        "Conversations with Git servers: look_up, fetch, push, commit (by the API of a forge); succeeded or failed.";
     GIT_DURATION: GIT, "fairlead_git_operation_duration_seconds", ["operation"],
         "Time that conversations with Git servers take.";
     GIT_QUEUE: Gauge, "fairlead_git_queue", [], "Changes that wait to be written to Git, or are being written.";

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use fairlead::model::{
-    ApplicationId, CommitAuthor, CommitPlan, Edit, FileChange, GitBranch, GitEntry, GitPlan, Node, Operation, Pointer,
-    PolicyId, Reason,
+    ApplicationId, CommitAuthor, CommitPlan, CommitVia, Edit, FileChange, GitBranch, GitEntry, GitPlan, Node,
+    Operation, Pointer, PolicyId, Reason,
 };
 use fairlead::ports::Git;
 use k8s_openapi::jiff::Timestamp;
@@ -13,6 +13,11 @@ use k8s_openapi::jiff::Timestamp;
 pub trait Remote: Send + Sync {
     /// The repository; its branch is `None`. It exists, has a default branch `main`, and holds [`FILES`] there.
     fn repository(&self) -> GitBranch;
+
+    /// Who is to make the commits.
+    fn via(&self) -> CommitVia {
+        CommitVia::Git
+    }
 
     /// Commits `text` at `path` to `branch`, as somebody else; the branch is made from `main` where it is missing.
     async fn push(&self, branch: &str, path: &str, text: &str);
@@ -240,6 +245,7 @@ fn plan(remote: &dyn Remote, application: &str, files: Vec<FileChange>) -> GitPl
         files,
         edits: vec![Edit { image: 0, from: None, to: to.clone(), operations: Vec::new() }],
         commit: CommitPlan {
+            via: remote.via(),
             message: format!("build: update of {application}\n\nto {to}\n"),
             trailers: vec![
                 trailer("Fairlead-Policy", "argocd/policy"),

@@ -59,7 +59,6 @@ pub fn answer(state: &mut State, request: &Request) -> Answer {
                 pull.merge = Some(format!("at once by {how}"));
             })
         }
-        (_, ["git", rest @ ..]) => git(state, request, rest),
         _ => state.complain(request, "GitHub has no such thing"),
     }
 }
@@ -100,36 +99,6 @@ fn of(state: &mut State, number: &str, change: impl FnOnce(&mut Pull)) -> Answer
     let Some(pull) = state.find(number) else { return (404, json!({ "message": "Not Found" })) };
     change(pull);
     (200, show(pull))
-}
-
-fn git(state: &mut State, request: &Request, rest: &[&str]) -> Answer {
-    let reference = |name: &str, sha: &str| json!({ "ref": format!("refs/heads/{name}"), "object": { "sha": sha } });
-    match (request.method.as_str(), rest) {
-        ("GET", ["ref", "heads", name @ ..]) => {
-            let name = name.join("/");
-            let found = state.branches.get(&name).map(|sha| (200, reference(&name, sha)));
-            found.unwrap_or_else(|| (404, json!({ "message": "Not Found" })))
-        }
-        ("POST", ["refs"]) => {
-            let name = text(&request.body, "ref").strip_prefix("refs/heads/").unwrap_or_default();
-            if name.is_empty() || state.branches.contains_key(name) {
-                return (422, json!({ "message": "Reference already exists" }));
-            }
-            let sha = text(&request.body, "sha");
-            state.set_branch(name, sha);
-            (201, reference(name, sha))
-        }
-        ("PATCH", ["refs", "heads", name @ ..]) if request.body["force"] == true => {
-            let (name, sha) = (name.join("/"), text(&request.body, "sha"));
-            state.set_branch(&name, sha);
-            (200, reference(&name, sha))
-        }
-        ("DELETE", ["refs", "heads", name @ ..]) => {
-            state.branches.remove(&name.join("/"));
-            (204, Value::Null)
-        }
-        _ => state.complain(request, "GitHub has no such thing"),
-    }
 }
 
 /// GraphQL answers failures with 200.

@@ -7,6 +7,7 @@
 )]
 
 mod apps;
+mod by_github;
 #[path = "../contract/git.rs"]
 mod contract;
 mod evicts;

@@ -1,4 +1,8 @@
-//! A Git server for smart HTTP: `git http-backend` behind a small bridge, with a login and with failures on demand.
+//! A Git server for smart HTTP: `git http-backend` behind a small bridge, with a login and with failures on demand. It makes commits when it is asked
+//! to as GitHub is.
+
+#[path = "github.rs"]
+mod github;
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -27,12 +31,15 @@ pub enum Mood {
     Kind,
     /// Answers every request with this status; a redirect leads to itself.
     Status(u16),
-    /// Takes a push, and answers it with an error.
+    /// Takes a push or a wish for a commit, and answers it with an error.
     LosesAnswers,
-    /// Tells that a push has come, and goes on when it is told to, even if the client is gone by then.
+    /// Tells that a push or a wish for a commit has come, and goes on when it is told to, even if the client is gone by then.
     HoldsPushes,
     /// Never answers.
     Silent,
+    /// Makes no commit that it is asked for, and says this.
+    #[allow(dead_code, reason = "only the tests of the engine ask for it")]
+    RefusesCommits(&'static str),
 }
 
 /// The server; it ends with its runtime.
@@ -47,6 +54,7 @@ struct Shared {
     authorization: Option<String>,
     mood: Mutex<Mood>,
     pushes: AtomicUsize,
+    commits: AtomicUsize,
     lookups: AtomicUsize,
     arrived: Notify,
     go_on: Notify,
@@ -61,6 +69,7 @@ impl Server {
             authorization,
             mood: Mutex::default(),
             pushes: AtomicUsize::new(0),
+            commits: AtomicUsize::new(0),
             lookups: AtomicUsize::new(0),
             arrived: Notify::new(),
             go_on: Notify::new(),
@@ -73,6 +82,15 @@ impl Server {
         Self { host, shared }
     }
 
+    /// Where the repository `name` is for those who take this server for GitHub Enterprise.
+    pub fn as_github(&self, name: &str) -> String {
+        let link = self.shared.folder.join("org");
+        if !link.exists() {
+            std::os::unix::fs::symlink(&self.shared.folder, link).expect("ours");
+        }
+        format!("http://{}/org/{name}.git", self.host)
+    }
+
     /// From now on.
     pub fn set(&self, mood: Mood) {
         *self.shared.mood.lock().expect("not poisoned") = mood;
@@ -81,6 +99,11 @@ impl Server {
     /// How many pushes have come.
     pub fn pushes(&self) -> usize {
         self.shared.pushes.load(Ordering::SeqCst)
+    }
+
+    /// How many commits were asked for.
+    pub fn commits(&self) -> usize {
+        self.shared.commits.load(Ordering::SeqCst)
     }
 
     /// How many conversations have begun, those for pushes left out.
@@ -141,8 +164,13 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     if parts.uri.to_string().ends_with("info/refs?service=git-upload-pack") {
         shared.lookups.fetch_add(1, Ordering::SeqCst);
     }
+    let asked = parts.uri.path() == "/api/graphql" && parts.method == "POST";
+    if asked {
+        shared.commits.fetch_add(1, Ordering::SeqCst);
+    }
     let authorization = parts.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
-    let allowed = shared.authorization.as_ref().is_none_or(|wanted| authorization == Some(wanted.as_bytes()));
+    let wanted = shared.authorization.as_deref().map(|basic| if asked { bearer(basic) } else { basic.to_owned() });
+    let allowed = wanted.is_none_or(|wanted| authorization == Some(wanted.as_bytes()));
     match mood {
         Mood::Status(status @ 300..400) => {
             let there = format!("/elsewhere{}", parts.uri);
@@ -150,11 +178,15 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
         }
         Mood::Status(status) => return StatusCode::from_u16(status).expect("a status").into_response(),
         Mood::Silent => std::future::pending().await,
-        Mood::HoldsPushes if push && allowed => {
+        Mood::HoldsPushes if (push || asked) && allowed => {
             let held = tokio::spawn(async move {
                 shared.arrived.notify_one();
                 shared.go_on.notified().await;
-                let answer = git(&shared, &parts, &body).await;
+                let answer = if asked {
+                    axum::Json(commit(&shared, &body)).into_response()
+                } else {
+                    git(&shared, &parts, &body).await
+                };
                 shared.done.notify_one();
                 answer
             });
@@ -164,12 +196,33 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
             git(&shared, &parts, &body).await;
             return StatusCode::BAD_GATEWAY.into_response();
         }
-        Mood::Kind | Mood::HoldsPushes | Mood::LosesAnswers => {}
+        Mood::LosesAnswers if asked => {
+            commit(&shared, &body);
+            return StatusCode::BAD_GATEWAY.into_response();
+        }
+        Mood::RefusesCommits(message) if asked => {
+            return axum::Json(github::failed("UNPROCESSABLE", message)).into_response();
+        }
+        Mood::Kind | Mood::HoldsPushes | Mood::LosesAnswers | Mood::RefusesCommits(_) => {}
     }
     if !allowed {
         return (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Basic realm=\"git\"")]).into_response();
     }
+    if asked {
+        return axum::Json(commit(&shared, &body)).into_response();
+    }
     git(&shared, &parts, &body).await
+}
+
+/// The password of a user as GitHub's API takes it.
+fn bearer(basic: &str) -> String {
+    let pair = STANDARD.decode(basic.trim_start_matches("Basic ")).expect("base64");
+    let pair = String::from_utf8(pair).expect("text");
+    format!("Bearer {}", pair.split_once(':').expect("user and password").1)
+}
+
+fn commit(shared: &Shared, body: &Bytes) -> serde_json::Value {
+    github::commit(&shared.folder, &serde_json::from_slice(body).expect("JSON"))
 }
 
 async fn git(shared: &Shared, parts: &Parts, body: &Bytes) -> Response {

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fairlead::adapters::clock::SystemClock;
+use fairlead::adapters::forge::{ForgeTimeouts, Forges};
 use fairlead::adapters::git::{GitEngine, GitObserver, GitOperation, GitSettings};
 use fairlead::model::{
-    ApplicationId, CommitAuthor, CommitPlan, FileChange, GitAccess, GitBranch, GitLogin, GitPlan, Node, Operation,
-    Pointer, PolicyId, SecretRef,
+    ApplicationId, CommitAuthor, CommitPlan, CommitVia, FileChange, GitAccess, GitBranch, GitLogin, GitPlan, Node,
+    Operation, Pointer, PolicyId, SecretRef,
 };
 use fairlead::ports::{GitError, GitLogins, SecretData, SecretError, Secrets};
 use tempfile::TempDir;
@@ -93,7 +94,6 @@ impl Remotes {
 
     /// Commits `text` at `path` to `branch`, as somebody else does: by what Git has for it, without a clone.
     pub fn push(&self, branch: &str, path: &str, text: &str) {
-        let repository = self.repository();
         let reference = format!("refs/heads/{branch}");
         let from = match self.try_git(&["rev-parse", "--verify", "--quiet", &reference]) {
             Some(tip) => format!("from {}\n", tip.trim()),
@@ -105,9 +105,14 @@ impl Remotes {
         let stream = format!(
             "commit {reference}\ncommitter somebody <else@example.com> 1700000000 +0000\ndata 4\nelse\n{from}M 100644 inline {path}\ndata {length}\n{text}\n"
         );
-        let input = repository.join("stream");
+        self.import(&stream);
+    }
+
+    /// Makes what a stream for `git fast-import` says.
+    pub fn import(&self, stream: &str) {
+        let input = self.repository().join("stream");
         std::fs::write(&input, stream).expect("a file");
-        let status = command(&repository)
+        let status = command(&self.repository())
             .args(["fast-import", "--quiet"])
             .stdin(std::fs::File::open(&input).expect("our file"))
             .status()
@@ -164,7 +169,9 @@ pub async fn engine(settings: GitSettings, login: GitLogin) -> (GitEngine, Arc<C
 pub async fn engine_with(settings: GitSettings, login: GitLogin, secrets: Vault) -> (GitEngine, Arc<Counter>) {
     let counter = Arc::new(Counter::default());
     let logins = Arc::new(FixedLogin(login));
-    let engine = GitEngine::start(settings, logins, Arc::new(secrets), Arc::new(SystemClock), Some(counter.clone()));
+    let (secrets, clock) = (Arc::new(secrets), Arc::new(SystemClock));
+    let forges = Arc::new(Forges::new(ForgeTimeouts::default(), Arc::<FixedLogin>::clone(&logins), clock.clone()));
+    let engine = GitEngine::start(settings, logins, forges, secrets, clock, Some(counter.clone()));
     (engine.await.expect("Git is there"), counter)
 }
 
@@ -187,6 +194,7 @@ pub fn plan(repository: &str, application: &str, path: &str, from: &str, to: &st
         files: vec![FileChange { path: path.to_owned(), document: 0, operations, create: None }],
         edits: Vec::new(),
         commit: CommitPlan {
+            via: CommitVia::Git,
             message: format!("build: update of {application}\n\nto {to}\n"),
             trailers: vec![("Fairlead-Policy".to_owned(), "argocd/policy".to_owned())],
             alone: false,

@@ -241,6 +241,36 @@ async fn values_and_kustomizations_of_two_applications_are_changed_in_place() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn github_makes_the_commit_where_the_policy_says_so() {
+    let scene = Scene::new("git-github").await;
+    let forge = Forge::new(&[("apps/web/values.yaml", "image:\n  tag: 1.0.0 # web\n")]).await;
+    let url = forge.server.as_github("fleet");
+    let data = json!({"url": url, "username": USER, "password": PASSWORD, "type": "git"});
+    scene.repository_secret("fleet", &data).await;
+    scene.registry().push_all(&scene.repository("app"), &["1.0.0", "1.0.1"]).await;
+    let image = scene.image("app");
+    let mut source = Scene::helm(&image, "1.0.0");
+    (source["repoURL"], source["path"]) = (json!(url), json!("apps/web"));
+    scene.application("web", source).await;
+    let _fairlead = forge.start(&scene, &[]).await;
+    let settings = json!({"target": "HelmValues", "commit": {"via": "GitHubApi"}});
+    let images = json!([{"image": image, "target": {"helm": {"tag": "image.tag"}}}]);
+    scene.policy("web", policy(&["web"], images.clone(), settings)).await;
+
+    scene.expect_settled("web").await;
+
+    assert_eq!(forge.text("apps/web/values.yaml").as_deref(), Some("image:\n  tag: 1.0.1 # web\n"));
+    let said = forge.git(&["log", "-1", "--format=%cn, %an, %(trailers:key=Fairlead-Policy,valueonly)", "main"]);
+    assert_eq!(said.trim(), "GitHub, octo-bot, git-github/web");
+    assert_eq!((forge.server.commits(), forge.server.pushes()), (1, 0));
+
+    // What GitHub writes cannot be said by a policy.
+    let settings = json!({"commit": {"via": "GitHubApi", "author": {"name": "a", "email": "b"}}});
+    let refused = scene.refused_policy("wrong", policy(&["web"], images, settings)).await;
+    assert!(refused.contains("remove author, signing and signOff"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wrong_password_writes_nothing_and_a_right_one_goes_on() {
     let scene = Scene::new("git-denied").await;
     let forge = Forge::new(&[]).await;

@@ -21,10 +21,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-pub use github_commit::{CommitBranch, GitHubCommit};
-
-use crate::model::{ForgeRepository, MergeMethod, PullRequest, PullRequestDraft, PullRequestProvider};
-use crate::ports::{Clock, Forge, ForgeError, GitLogins, PullRequestWritten};
+use crate::model::{
+    CommitId, ForgeCommit, ForgeRepository, MergeMethod, PullRequest, PullRequestDraft, PullRequestProvider, Reason,
+};
+use crate::ports::{Clock, Forge, ForgeCommits, ForgeError, GitLogins, PullRequestWritten};
 use http::Http;
 pub(in crate::adapters) use http::plain;
 use session::Session;
@@ -135,6 +135,19 @@ impl Forge for Forges {
             PullRequestProvider::GitHub => github::merge_when_ready(&session, pull_request, method).await,
             PullRequestProvider::GitLab => gitlab::merge_when_ready(&session, pull_request, method).await,
             PullRequestProvider::Gitea => gitea::merge_when_ready(&session, pull_request, method).await,
+        }
+    }
+}
+
+#[async_trait]
+impl ForgeCommits for Forges {
+    async fn commit(&self, at: &ForgeRepository, commit: &ForgeCommit) -> Result<CommitId, ForgeError> {
+        match at.provider {
+            PullRequestProvider::GitHub => github_commit::commit(&self.session(at).await?, commit).await,
+            PullRequestProvider::GitLab | PullRequestProvider::Gitea => {
+                let message = format!("cannot commit in `{at}` by an API: it is a repository of {}", at.provider);
+                Err(ForgeError::new(Reason::ForgeRejected, message))
+            }
         }
     }
 }

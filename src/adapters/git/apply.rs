@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::tree::Standing;
+use super::tree::{PLAIN, Standing};
 use crate::edit::yaml;
 use crate::model::{
-    CommitAuthor, CommitSigning, FileChange, GitEntry, GitPlan, Node, Operation, Pointer, Reason, Step,
+    CommitAuthor, CommitSigning, CommitVia, FileChange, GitEntry, GitPlan, Node, Operation, Pointer, Reason, Step,
 };
 use crate::pipeline::git::{ChangeError, changed, combined};
 use crate::ports::GitError;
@@ -118,6 +118,15 @@ fn changes(files: &Files, plan: &GitPlan) -> Result<Files, GitError> {
         })?;
         if standing.entry != GitEntry::File(text.clone()) {
             let mode = standing.mode;
+            if plan.commit.via == CommitVia::GitHubApi && mode != PLAIN {
+                return Err(GitError::new(
+                    Reason::InvalidTarget,
+                    format!(
+                        "`{}` is executable, which a commit by GitHub's API does not keep; leave out `commit.via`",
+                        change.path
+                    ),
+                ));
+            }
             all.insert(change.path.clone(), Standing { entry: GitEntry::File(text), mode });
         }
     }

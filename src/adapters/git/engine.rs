@@ -26,7 +26,7 @@ use crate::model::{
     ApplicationId, CommitId, GitBranch, GitCommit, GitEntry, GitLogin, GitPlan, GitProxy, GitTip, GitWritten, PolicyId,
     Reason,
 };
-use crate::ports::{Clock, Git as GitPort, GitError, GitLogins, Secrets};
+use crate::ports::{Clock, ForgeCommits, Git as GitPort, GitError, GitLogins, Secrets};
 
 /// Limits and places of the engine.
 #[derive(Debug, Clone)]
@@ -88,6 +88,7 @@ pub(super) struct Inner {
     pub git: Git,
     pub settings: GitSettings,
     pub logins: Arc<dyn GitLogins>,
+    pub forge: Arc<dyn ForgeCommits>,
     pub clock: Arc<dyn Clock>,
     pub signer: Signer,
     pub tips: Tips,
@@ -110,6 +111,7 @@ impl GitEngine {
     pub async fn start(
         settings: GitSettings,
         logins: Arc<dyn GitLogins>,
+        forge: Arc<dyn ForgeCommits>,
         secrets: Arc<dyn Secrets>,
         clock: Arc<dyn Clock>,
         observer: Option<Arc<dyn GitObserver>>,
@@ -127,7 +129,7 @@ impl GitEngine {
         let signer = Signer { secrets, path };
         let window = settings.window;
         let (tips, mirrors) = (Tips::default(), Mutex::default());
-        let inner = Arc::new(Inner { git, settings, logins, clock, signer, tips, mirrors });
+        let inner = Arc::new(Inner { git, settings, logins, forge, clock, signer, tips, mirrors });
         Ok(Self { queues: Queues::new(inner.clone(), window, observer), reads: Reads::new(inner.clone()), inner })
     }
 
@@ -190,23 +192,23 @@ impl Inner {
     pub async fn tip(&self, branch: &GitBranch, fresh_since: Timestamp) -> Result<GitTip, GitError> {
         let look = || async {
             let open = self.open(branch).await?;
-            let refs = self.look_up(&open.session, branch, branch.branch.as_deref(), None).await?;
+            let refs = self.look_up(&open.session, branch, branch.branch.as_deref(), &[]).await?;
             refs.tip(branch)
         };
         self.tips.tip(TipKey::new(branch), fresh_since, || self.clock.now(), look).await
     }
 
-    /// Where a branch of the repository, or the one that its `HEAD` names, and perhaps another one stand.
+    /// Where a branch of the repository, or the one that its `HEAD` names, and perhaps others stand.
     pub async fn look_up(
         &self,
         session: &Session,
         shown: &GitBranch,
         branch: Option<&str>,
-        other: Option<&str>,
+        others: &[&str],
     ) -> Result<Refs, GitError> {
         let mut words = arguments(["ls-remote", "--symref", "--", REMOTE]);
         words.push(branch.map_or_else(|| "HEAD".to_owned(), |branch| format!("refs/heads/{branch}")));
-        words.extend(other.map(|other| format!("refs/heads/{other}")));
+        words.extend(others.iter().map(|other| format!("refs/heads/{other}")));
         let what = format!("cannot look at `{shown}`");
         let order = Order { what, arguments: words, input: Vec::new(), session: Some(session) };
         let output = self.git.run(&self.settings.state, order).await?;

@@ -4,6 +4,7 @@
 
 mod address;
 mod apply;
+mod by_forge;
 mod command;
 mod commit;
 mod engine;

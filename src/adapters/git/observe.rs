@@ -18,6 +18,8 @@ pub enum GitOperation {
     Fetch,
     /// To move a branch.
     Push,
+    /// To make a commit, by the API of a forge.
+    Commit,
 }
 
 impl GitOperation {
@@ -27,6 +29,7 @@ impl GitOperation {
             Self::LookUp => "look_up",
             Self::Fetch => "fetch",
             Self::Push => "push",
+            Self::Commit => "commit",
         }
     }
 

@@ -13,7 +13,7 @@ use super::engine::Inner;
 use super::observe::GitObserver;
 use super::round::Round;
 use crate::adapters::fence::{NotLeading, Pass};
-use crate::model::{ApplicationId, CommitId, GitBranch, GitPlan, GitWritten, PolicyId, Reason};
+use crate::model::{ApplicationId, CommitId, CommitVia, GitBranch, GitPlan, GitWritten, PolicyId, Reason};
 use crate::pipeline::git::Standing;
 use crate::ports::GitError;
 
@@ -28,6 +28,8 @@ pub(super) struct QueueKey {
     pub base: GitBranch,
     /// The branch that is made anew, where it is another one.
     pub write: Option<String>,
+    /// Who makes the commits.
+    pub via: CommitVia,
 }
 
 /// A plan that waits to be written.
@@ -84,9 +86,10 @@ impl Queues {
         }
         let (answer, receive) = oneshot::channel();
         let shown = base.to_string();
+        let key = QueueKey { base, write, via: plan.commit.via };
         let place = Some(Place::taken(self.length.clone()));
         let pending = Pending { plan, pass, pushed: Vec::new(), taken: false, answer, _place: place };
-        self.put(QueueKey { base, write }, pending);
+        self.put(key, pending);
         let gone = |_| GitError::new(Reason::GitFailed, format!("writing to `{shown}` was broken off"));
         let written = receive.await.map_err(gone)??;
         self.standing().put(stands);

@@ -1,6 +1,7 @@
 //! One try to write what waits for a branch.
 
 use super::apply::{Batch, Commit, Wanted, batch, paths};
+use super::by_forge::making;
 use super::command::{Order, arguments};
 use super::commit::make;
 use super::engine::{Inner, Open};
@@ -10,7 +11,7 @@ use super::queue::{Pending, QueueKey};
 use super::session::REMOTE;
 use super::tree::{commit_text, header};
 use crate::adapters::fence::{NotLeading, any_ended};
-use crate::model::{CommitId, GitPlan, GitTip, GitWritten, Reason};
+use crate::model::{CommitId, CommitVia, GitPlan, GitTip, GitWritten, Reason};
 use crate::ports::GitError;
 
 /// How a try ended.
@@ -25,10 +26,13 @@ pub(super) enum Round {
 }
 
 /// A branch that is written, as it stood when we looked.
-struct Target {
-    base: GitTip,
+pub(super) struct Target {
+    /// The branch that was read.
+    pub base: GitTip,
     /// The commit of the branch that is written; `None` where it does not exist.
     old: Option<CommitId>,
+    /// The commit of the branch on which a forge makes commits for the one that is written.
+    pub making: Option<CommitId>,
 }
 
 impl Inner {
@@ -55,17 +59,25 @@ impl Inner {
         if key.write.is_some() && self.is_written(&open, key, &target, pending, &commits, &made).await? {
             return Ok(Round::Done);
         }
-        self.push(&open, key, &target, pending, &commits, &made).await
+        match (key.via, &key.write) {
+            (CommitVia::Git, _) => self.push(&open, key, &target, pending, &commits, &made, &[]).await,
+            (CommitVia::GitHubApi, None) => self.ask(&open, key, &target, pending, &commits, &made).await,
+            (CommitVia::GitHubApi, Some(_)) => self.ask_beside(&open, key, &target, pending, &commits, &made).await,
+        }
     }
 
     async fn target(&self, open: &Open, key: &QueueKey) -> Result<Target, GitError> {
-        let refs = self.look_up(&open.session, &key.base, Some(key.base_name()), key.write.as_deref()).await?;
+        let making = making(key.written_name());
+        let beside = [making.as_str()].into_iter().filter(|_| key.via == CommitVia::GitHubApi);
+        let others: Vec<&str> =
+            key.write.as_deref().into_iter().flat_map(|name| beside.clone().chain([name])).collect();
+        let refs = self.look_up(&open.session, &key.base, Some(key.base_name()), &others).await?;
         let commit = refs.commit(key.base_name()).cloned().ok_or_else(|| {
             GitError::new(Reason::GitBranchNotFound, format!("`{}`: there is no such branch", key.base))
         })?;
         let base = GitTip { branch: key.base_name().to_owned(), commit };
         let old = refs.commit(key.written_name()).cloned();
-        Ok(Target { base, old })
+        Ok(Target { base, old, making: refs.commit(&making).cloned() })
     }
 
     /// Answers plans that need no commit, or get none; the places in `commits` are those in what is left of `pending`.
@@ -162,8 +174,9 @@ impl Inner {
         Ok(true)
     }
 
-    /// Pushes `made`, when the branch is still where it was; then looks where it is.
-    async fn push(
+    /// Pushes `made`, when the branch is still where it was; then looks where it is. Branches of `gone` that stand there are removed with it.
+    #[expect(clippy::too_many_arguments, reason = "all parts of one batch")]
+    pub(super) async fn push(
         &self,
         open: &Open,
         key: &QueueKey,
@@ -171,6 +184,7 @@ impl Inner {
         pending: &mut Vec<Pending>,
         commits: &[Commit],
         made: &[CommitId],
+        gone: &[(String, CommitId)],
     ) -> Result<Round, GitError> {
         let Some(new) = made.last() else { return Ok(Round::Done) };
         if !pending.iter().all(|one| one.pass.holds()) {
@@ -186,7 +200,9 @@ impl Inner {
         let old = target.old.as_ref().map(CommitId::as_str).unwrap_or_default();
         let mut words = arguments(["push", "--porcelain", "--no-verify", "--recurse-submodules=no"]);
         words.push(format!("--force-with-lease=refs/heads/{branch}:{old}"));
+        words.extend(gone.iter().map(|(name, at)| format!("--force-with-lease=refs/heads/{name}:{at}")));
         words.extend(["--".to_owned(), REMOTE.to_owned(), format!("{new}:refs/heads/{branch}")]);
+        words.extend(gone.iter().map(|(name, _)| format!(":refs/heads/{name}")));
         let what = format!("cannot push to `{}`", key.shown());
         let order = Order { what: what.clone(), arguments: words, input: Vec::new(), session: Some(&open.session) };
         let ended = tokio::select! {
@@ -194,7 +210,7 @@ impl Inner {
             () = any_ended(pending.iter().map(|one| &one.pass)) => Err(Broken::NotLeading(NotLeading)),
         };
         // Whatever Git says: what the branch is now counts. An answer may be lost, and a refusal may mean that it moved.
-        let refs = self.look_up(&open.session, &key.shown(), Some(branch), None).await;
+        let refs = self.look_up(&open.session, &key.shown(), Some(branch), &[]).await;
         let refusal = match &ended {
             Ok(ended) if ended.success => {
                 for one in pending.iter_mut() {
@@ -226,7 +242,7 @@ impl Inner {
 }
 
 /// Tells all that their change is in the branch, and by which commit.
-fn answer_all(key: &QueueKey, pending: &mut Vec<Pending>, commits: &[Commit], made: &[CommitId]) {
+pub(super) fn answer_all(key: &QueueKey, pending: &mut Vec<Pending>, commits: &[Commit], made: &[CommitId]) {
     let of =
         |place: usize| commits.iter().zip(made).find(|(commit, _)| commit.plans.contains(&place)).map(|(_, id)| id);
     let names: Vec<Option<CommitId>> = (0..pending.len()).map(|place| of(place).cloned()).collect();
@@ -254,7 +270,7 @@ fn refusal(what: &str, said: &str) -> GitError {
 }
 
 /// Whether the commit with the text `theirs` was made by us: it carries one of our trailers, or has our author.
-fn is_ours(theirs: &str, commit: &Commit, pending: &[Pending]) -> bool {
+pub(super) fn is_ours(theirs: &str, commit: &Commit, pending: &[Pending]) -> bool {
     let plans = commit.plans.iter().filter_map(|place| pending.get(*place)).map(|one| &one.plan);
     let author = &commit.look.author;
     let author = format!("{} <{}>", author.name, author.email);

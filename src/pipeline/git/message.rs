@@ -104,7 +104,7 @@ fn section(plan: &GitPlan) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{CommitAuthor, CommitPlan, GitAccess, GitBranch};
+    use crate::model::{CommitAuthor, CommitPlan, CommitVia, GitAccess, GitBranch};
 
     fn change(labels: &[(&str, &str)]) -> ChangeFacts {
         let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
@@ -162,6 +162,7 @@ mod tests {
                 files: Vec::new(),
                 edits: Vec::new(),
                 commit: CommitPlan {
+                    via: CommitVia::Git,
                     message: format!("update {name}"),
                     trailers: references(&[change(&[(REVISION, revision)])]),
                     alone: false,

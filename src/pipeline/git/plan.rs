@@ -125,6 +125,7 @@ fn job(
         trailers.extend(references(&facts.changes));
     }
     let commit = CommitPlan {
+        via: git.commit.via,
         message: if message.trim().is_empty() { "Update container image versions".to_owned() } else { message },
         trailers,
         alone: git.commit.per_application,

@@ -1,13 +1,14 @@
 //! Projects of Argo CD that take signed commits only.
 
-use crate::model::{Application, GitWriteBack, Reason};
+use crate::model::{Application, CommitVia, GitWriteBack, Reason};
 use crate::pipeline::write::{Desk, Draft};
 
 impl<'a> Desk<'a> {
     /// Keeps unsigned commits from an Application whose project takes none: Argo CD would sync nothing from then on. Asked only where
-    /// something is to be written, and nothing is written where the project cannot be read.
+    /// something is to be written, and nothing is written where the project cannot be read. Whether Argo CD has the key of a signature is for it to say.
     pub(super) async fn only_signed(&self, git: &GitWriteBack, application: &Application, drafts: &mut [Draft<'a>]) {
-        if git.commit.signing.is_some() || self.policy.dry_run || drafts.iter().all(|draft| draft.choice.is_none()) {
+        let signed = git.commit.signing.is_some() || git.commit.via == CommitVia::GitHubApi;
+        if signed || self.policy.dry_run || drafts.iter().all(|draft| draft.choice.is_none()) {
             return;
         }
         let (namespace, project) = application.at_project();
@@ -17,7 +18,7 @@ impl<'a> Desk<'a> {
                 Reason::SignatureDemanded,
                 format!(
                     "the project `{project}` takes signed commits only (`spec.signatureKeys`); let Fairlead sign, by \
-                     `spec.writeBack.git.commit.signing`"
+                     `spec.writeBack.git.commit.signing`, or GitHub, by `commit.via: GitHubApi`"
                 ),
             ),
             Err(cause) => (

@@ -15,16 +15,23 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// Whether `plan` may be written: a branch of our own is made from one base.
+    /// Whether `plan` may be written: a branch of our own is made from one base in one way.
     ///
     /// # Errors
-    /// `BranchNotOurs` where somebody else makes the branch from another base, so that the two would write over each other for ever.
+    /// `BranchNotOurs` where it is made for somebody else from another base, or in another way, so that the two would write over each other for ever.
     pub fn check(&self, plan: &GitPlan) -> Result<(), GitError> {
         let own = |other: &GitPlan| other.policy == plan.policy && other.application == plan.application;
         let clash =
-            self.plans.values().find(|other| !own(other) && same_branch(other, plan) && !same_base(other, plan));
+            self.plans.values().find(|other| !own(other) && same_branch(other, plan) && !same_origin(other, plan));
         let Some(other) = clash else { return Ok(()) };
         let name = plan.write_branch.as_deref().unwrap_or_default();
+        if same_base(other, plan) {
+            let message = format!(
+                "the commits of `{name}` are made by {} for the policy `{}` and the Application `{}`, and cannot be made by {} as well; give both policies the same `commit.via`, or name a branch for each",
+                other.commit.via, other.policy, other.application, plan.commit.via
+            );
+            return Err(GitError::new(Reason::BranchNotOurs, message));
+        }
         let message = format!(
             "`{name}` is made from `{}` for the policy `{}` and the Application `{}`, and cannot be made from `{}` as well; name a branch for each with `{{{{ .TargetKey }}}}`",
             other.base, other.policy, other.application, plan.base
@@ -52,13 +59,18 @@ impl Standing {
         let replaced = |other: &GitPlan| {
             plans.iter().any(|plan| plan.policy == other.policy && plan.application == other.application)
         };
-        let here = self.plans.values().filter(|other| same_branch(other, first) && same_base(other, first));
+        let here = self.plans.values().filter(|other| same_branch(other, first) && same_origin(other, first));
         here.filter(|other| !replaced(other)).cloned().collect()
     }
 }
 
 fn same_branch(one: &GitPlan, other: &GitPlan) -> bool {
     one.write_branch == other.write_branch && same_repository(&one.base.repository, &other.base.repository)
+}
+
+/// Whether two plans can share a branch of our own.
+fn same_origin(one: &GitPlan, other: &GitPlan) -> bool {
+    same_base(one, other) && one.commit.via == other.commit.via
 }
 
 fn same_base(one: &GitPlan, other: &GitPlan) -> bool {
