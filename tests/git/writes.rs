@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use fairlead::adapters::git::GitOperation;
-use fairlead::model::{GitLogin, Reason};
+use fairlead::model::{GitAccess, GitBranch, GitLogin, Reason};
 use fairlead::ports::{Clock as _, Git as _};
 
 use crate::server::{Mood, Server};
@@ -50,6 +50,57 @@ async fn two_hundred_applications_at_once_are_one_commit_and_one_push() {
         (0..200).all(|n| remotes.text("main", &format!("apps/{n}/values.yaml")).as_deref() == Some("tag: 1.0.1\n"))
     );
     assert!(took.as_secs() < 10, "{took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn applications_of_many_projects_that_share_a_login_share_a_commit() {
+    let (remotes, state) = (many(40), tempfile::tempdir().expect("a folder"));
+    let server = Server::start(remotes.folder.path(), None).await;
+    let (engine, counter) = engine(settings(state.path()), GitLogin::anonymous()).await;
+    let before = remotes.commits("main");
+    let since = fairlead::adapters::clock::SystemClock.now();
+    let one = |number: usize| {
+        let (engine, host) = (&engine, &server.host);
+        async move {
+            let address = format!("http://{host}/web{}", [".git", ""][number % 2]);
+            let path = format!("apps/{number}/values.yaml");
+            let mut plan = plan(&address, &format!("app{number}"), &path, "1.0.0", "1.0.1");
+            plan.base.access = GitAccess::ArgoCd { project: format!("project{}", number % 10) };
+            engine.tip(&plan.base, since).await.expect("a tip");
+            engine.write(plan).await.expect("a commit").commit
+        }
+    };
+    // The server knows the repository by both names, as forges do.
+    std::os::unix::fs::symlink("web.git", remotes.folder.path().join("web")).expect("ours");
+    let commits: std::collections::BTreeSet<_> =
+        futures::future::join_all((0..40).map(one)).await.into_iter().collect();
+    assert_eq!((commits.len(), remotes.commits("main"), server.pushes()), (1, before + 1, 1));
+    assert_eq!(counter.count(GitOperation::LookUp), 3, "where it is, before the push, and after it");
+}
+
+#[tokio::test]
+async fn branches_of_one_repository_are_looked_up_together() {
+    let (remotes, state) = (many(1), tempfile::tempdir().expect("a folder"));
+    remotes.push("updates/web", "mine.txt", "mine\n");
+    let address = remotes.repository().to_str().expect("a readable path").to_owned();
+    let (engine, counter) = engine(settings(state.path()), GitLogin::anonymous()).await;
+    let clock = fairlead::adapters::clock::SystemClock;
+    let named = |name: &str| GitBranch { branch: Some(name.to_owned()), ..at(&address) };
+    for look in 1..=5 {
+        let since = clock.now();
+        let main = engine.tip(&at(&address), since).await.expect("a tip");
+        assert_eq!(
+            (engine.tip(&named("main"), since).await.expect("a tip"), main.branch.as_str()),
+            (main.clone(), "main")
+        );
+        let own = engine.tip(&named("updates/web"), since).await.expect("a tip");
+        assert_eq!(own.commit.as_str(), remotes.git(&["rev-parse", "updates/web"]).trim());
+        let gone = engine.tip(&named("no-such-branch"), since).await.expect_err("it is not there");
+        assert_eq!(gone.reason, Reason::GitBranchNotFound);
+        // Only the first look has to find out which branches there are to ask for.
+        assert_eq!(counter.count(GitOperation::LookUp), 3 + look);
+        remotes.push("updates/web", "mine.txt", &format!("mine {look}\n"));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

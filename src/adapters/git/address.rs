@@ -70,6 +70,24 @@ impl Address {
         }
     }
 
+    /// The address without what spells the same repository in another way: the ending `.git`, a last `/`, and the case of the host.
+    pub fn normal(&self) -> String {
+        let text = self.text.trim_end_matches('/');
+        let text = text.strip_suffix(".git").unwrap_or(text);
+        let lower = |host: &str, rest: &str| format!("{}{rest}", host.to_ascii_lowercase());
+        match text.split_once("://") {
+            Some((scheme, rest)) => {
+                let end = rest.find('/').unwrap_or(rest.len());
+                format!("{}://{}", scheme.to_ascii_lowercase(), lower(&rest[..end], &rest[end..]))
+            }
+            None if self.transport == Transport::Ssh => {
+                let end = text.find(':').unwrap_or(text.len());
+                lower(&text[..end], &text[end..])
+            }
+            None => text.to_owned(),
+        }
+    }
+
     /// Whether the folder that it names exists; `true` for all others.
     pub fn exists(&self) -> bool {
         self.transport != Transport::Folder || Path::new(self.text.trim_start_matches("file://")).exists()
@@ -124,6 +142,18 @@ mod tests {
             "",
         ] {
             assert!(address(refused).is_err(), "{refused}");
+        }
+    }
+
+    #[test]
+    fn one_repository_has_many_spellings() {
+        for (text, normal) in [
+            ("https://Git.Example.com/Org/web.git/", "https://git.example.com/Org/web"),
+            ("https://git.example.com/Org/web", "https://git.example.com/Org/web"),
+            ("git@Git.Example.com:Org/web.git", "git@git.example.com:Org/web"),
+            ("ssh://git@HOST:22/a.git", "ssh://git@host:22/a"),
+        ] {
+            assert_eq!(address(text).map(|address| address.normal()), Ok(normal.to_owned()));
         }
     }
 

@@ -66,11 +66,11 @@ impl Inner {
             // Those that are there are answered before the others are tried again.
             return if made.is_empty() { stopped } else { Ok(Round::Moved) };
         }
-        let refs = self.look_up(&open.session, &key.shown(), Some(key.base_name()), &[]).await?;
+        let refs = self.look_up(&open.session, &key.shown(), &[Some(key.base_name())]).await?;
         if refs.commit(key.base_name()) != made.last() {
             return Ok(Round::Moved);
         }
-        self.tips.forget_branch(&key.shown());
+        self.tips.forget(&open.key);
         answer_all(key, pending, commits, &made);
         Ok(Round::Done)
     }
@@ -186,7 +186,7 @@ impl Inner {
         local: &CommitId,
     ) -> Result<Stand, GitError> {
         let (branch, shown) = (wish.branch.as_str(), key.shown().to_string());
-        let refs = self.look_up(&open.session, &key.shown(), Some(branch), &[]).await?;
+        let refs = self.look_up(&open.session, &key.shown(), &[Some(branch)]).await?;
         let Some(now) = refs.commit(branch) else { return Ok(Stand::Elsewhere) };
         if *now == wish.tip {
             return Ok(Stand::Still);

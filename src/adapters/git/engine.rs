@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest as _, Sha256};
 
 use super::address::Address;
@@ -17,16 +17,19 @@ use super::mirror::{Mirror, folder_size};
 use super::observe::{GitObserver, Nobody};
 use super::queue::Queues;
 use super::reads::Reads;
+use super::refs::Refs;
 use super::session::{REMOTE, Session};
 use super::sign::Signer;
-use super::tips::{TipKey, Tips};
+use super::tips::{RepositoryKey, Tips};
 use super::tree::hex;
 use crate::adapters::fence::Pass;
 use crate::model::{
-    ApplicationId, CommitId, GitBranch, GitCommit, GitEntry, GitLogin, GitPlan, GitProxy, GitTip, GitWritten, PolicyId,
-    Reason,
+    ApplicationId, GitBranch, GitCommit, GitEntry, GitLogin, GitPlan, GitProxy, GitTip, GitWritten, PolicyId, Reason,
 };
 use crate::ports::{Clock, ForgeCommits, Git as GitPort, GitError, GitLogins, Secrets};
+
+/// How long a repository is taken for the one that its login said.
+const KEY_HOLDS: SignedDuration = SignedDuration::from_secs(20);
 
 /// Limits and places of the engine.
 #[derive(Debug, Clone)]
@@ -92,6 +95,7 @@ pub(super) struct Inner {
     pub clock: Arc<dyn Clock>,
     pub signer: Signer,
     pub tips: Tips,
+    keys: Mutex<HashMap<GitBranch, (Timestamp, RepositoryKey)>>,
     mirrors: Mutex<HashMap<String, Arc<Mirror>>>,
 }
 
@@ -101,6 +105,8 @@ pub(super) struct Open {
     pub session: Session,
     /// Its copy; never shared between logins.
     pub mirror: Arc<Mirror>,
+    /// What tells it from others.
+    pub key: RepositoryKey,
 }
 
 impl GitEngine {
@@ -128,8 +134,8 @@ impl GitEngine {
         check_version(&git, &settings.state).await?;
         let signer = Signer { secrets, path };
         let window = settings.window;
-        let (tips, mirrors) = (Tips::default(), Mutex::default());
-        let inner = Arc::new(Inner { git, settings, logins, forge, clock, signer, tips, mirrors });
+        let (tips, keys, mirrors) = (Tips::default(), Mutex::default(), Mutex::default());
+        let inner = Arc::new(Inner { git, settings, logins, forge, clock, signer, tips, keys, mirrors });
         Ok(Self { queues: Queues::new(inner.clone(), window, observer), reads: Reads::new(inner.clone()), inner })
     }
 
@@ -179,10 +185,11 @@ impl Inner {
             tracing::warn!(repository = %GitBranch { branch: None, ..branch.clone() }, warning, "Git is reached without a check");
         }
         let session = Session::open(&address, &login, self.settings.proxy.as_ref())?;
-        Ok(Open { session, mirror: self.mirror(&key(&address, &login)) })
+        let key = key(&address, &login);
+        Ok(Open { session, mirror: self.mirror(&key), key })
     }
 
-    fn mirror(&self, key: &str) -> Arc<Mirror> {
+    fn mirror(&self, RepositoryKey(key): &RepositoryKey) -> Arc<Mirror> {
         let mut mirrors = self.mirrors.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = self.settings.state.join(format!("{key}.git"));
         mirrors.entry(key.to_owned()).or_insert_with(|| Arc::new(Mirror::new(folder))).clone()
@@ -190,25 +197,45 @@ impl Inner {
 
     /// Where `branch` stands, asked for no earlier than `fresh_since`.
     pub async fn tip(&self, branch: &GitBranch, fresh_since: Timestamp) -> Result<GitTip, GitError> {
-        let look = || async {
+        let look = async |branches: Vec<Option<String>>| {
             let open = self.open(branch).await?;
-            let refs = self.look_up(&open.session, branch, branch.branch.as_deref(), &[]).await?;
-            refs.tip(branch)
+            let branches: Vec<Option<&str>> = branches.iter().map(Option::as_deref).collect();
+            self.look_up(&open.session, branch, &branches).await
         };
-        self.tips.tip(TipKey::new(branch), fresh_since, || self.clock.now(), look).await
+        let key = self.key(branch).await?;
+        self.tips.tip(key, branch, fresh_since, || self.clock.now(), look).await
     }
 
-    /// Where a branch of the repository, or the one that its `HEAD` names, and perhaps others stand.
+    /// The repository of `branch`, as its login sees it now.
+    pub async fn key(&self, branch: &GitBranch) -> Result<RepositoryKey, GitError> {
+        let asked = GitBranch { branch: None, ..branch.clone() };
+        let now = self.clock.now();
+        let known = |keys: &HashMap<GitBranch, (Timestamp, RepositoryKey)>| {
+            let (seen, key) = keys.get(&asked)?;
+            (now.duration_since(*seen) < KEY_HOLDS).then(|| key.clone())
+        };
+        if let Some(key) = known(&self.keys.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(key);
+        }
+        let address = Address::new(branch, self.settings.folders)?;
+        let key = key(&address, &address.login(self.logins.login(branch).await?));
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        keys.retain(|_, (seen, _)| now.duration_since(*seen) < KEY_HOLDS);
+        keys.insert(asked, (now, key.clone()));
+        Ok(key)
+    }
+
+    /// Where branches of the repository stand; `None`: the one that its `HEAD` names.
     pub async fn look_up(
         &self,
         session: &Session,
         shown: &GitBranch,
-        branch: Option<&str>,
-        others: &[&str],
+        branches: &[Option<&str>],
     ) -> Result<Refs, GitError> {
         let mut words = arguments(["ls-remote", "--symref", "--", REMOTE]);
-        words.push(branch.map_or_else(|| "HEAD".to_owned(), |branch| format!("refs/heads/{branch}")));
-        words.extend(others.iter().map(|other| format!("refs/heads/{other}")));
+        let name =
+            |branch: Option<&str>| branch.map_or_else(|| "HEAD".to_owned(), |name| format!("refs/heads/{name}"));
+        words.extend(branches.iter().copied().map(name));
         let what = format!("cannot look at `{shown}`");
         let order = Order { what, arguments: words, input: Vec::new(), session: Some(session) };
         let output = self.git.run(&self.settings.state, order).await?;
@@ -244,58 +271,13 @@ impl Inner {
     }
 }
 
-/// Refs of a remote repository.
-#[derive(Debug, Default)]
-pub(super) struct Refs {
-    /// The branch that `HEAD` names.
-    head: Option<String>,
-    refs: HashMap<String, CommitId>,
-}
-
-impl Refs {
-    fn parse(text: &str) -> Self {
-        let mut refs = Self::default();
-        for line in text.lines() {
-            match line.split_once('\t') {
-                Some((target, "HEAD")) if target.starts_with("ref: refs/heads/") => {
-                    refs.head = target.strip_prefix("ref: refs/heads/").map(str::to_owned);
-                }
-                Some((commit, name)) => {
-                    refs.refs.extend(CommitId::new(commit).map(|commit| (name.to_owned(), commit)));
-                }
-                None => {}
-            }
-        }
-        refs
-    }
-
-    /// Where `branch` stands.
-    pub fn commit(&self, branch: &str) -> Option<&CommitId> {
-        self.refs.get(&format!("refs/heads/{branch}"))
-    }
-
-    /// The tip of the branch that was asked for.
-    fn tip(&self, asked: &GitBranch) -> Result<GitTip, GitError> {
-        let missing = |what: String| GitError::new(Reason::GitBranchNotFound, what);
-        if let Some(branch) = &asked.branch {
-            let commit = self.commit(branch).cloned();
-            let commit = commit.ok_or_else(|| missing(format!("`{asked}`: there is no such branch")))?;
-            return Ok(GitTip { branch: branch.clone(), commit });
-        }
-        match (&self.head, self.refs.get("HEAD")) {
-            (Some(branch), Some(commit)) => Ok(GitTip { branch: branch.clone(), commit: commit.clone() }),
-            _ => Err(missing(format!("`{asked}` has no default branch; name one"))),
-        }
-    }
-}
-
-/// The name of a repository as one login sees it.
-fn key(address: &Address, login: &GitLogin) -> String {
+/// A repository as one login sees it, however its address is spelled.
+fn key(address: &Address, login: &GitLogin) -> RepositoryKey {
     let secret =
         login.secret.as_ref().map(|secret| format!("{}/{}", secret.namespace, secret.name)).unwrap_or_default();
     let user = login.basic().map(|(user, _)| user.to_owned()).unwrap_or_default();
-    let digest = Sha256::digest(format!("{}\0{secret}\0{user}", address.text));
-    hex(&digest[..16])
+    let digest = Sha256::digest(format!("{}\0{secret}\0{user}", address.normal()));
+    RepositoryKey(hex(&digest[..16]))
 }
 
 /// Makes the folder for copies; nobody else may change what is in it.

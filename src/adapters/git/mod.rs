@@ -17,6 +17,7 @@ mod private;
 mod process;
 mod queue;
 mod reads;
+mod refs;
 mod round;
 mod session;
 mod sign;

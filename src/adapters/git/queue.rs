@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use super::engine::Inner;
 use super::observe::GitObserver;
 use super::round::Round;
+use super::tips::RepositoryKey;
 use crate::adapters::fence::{NotLeading, Pass};
 use crate::model::{ApplicationId, CommitId, CommitVia, GitBranch, GitPlan, GitWritten, PolicyId, Reason};
 use crate::pipeline::git::Standing;
@@ -21,16 +22,21 @@ use crate::ports::GitError;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// A repository as one access sees it, with the branch that is read and the one that is written.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// A repository, with the branch that is read and the one that is written.
+#[derive(Debug, Clone)]
 pub(super) struct QueueKey {
-    /// The repository and the branch that is read, by its name.
+    /// The repository as its login sees it.
+    repository: RepositoryKey,
+    /// The repository and the branch that is read, by its name, as the first of all says it.
     pub base: GitBranch,
     /// The branch that is made anew, where it is another one.
     pub write: Option<String>,
     /// Who makes the commits.
     pub via: CommitVia,
 }
+
+/// What tells one queue from another: whose project it is for, and how the address is spelled, does not matter.
+type QueueName = (RepositoryKey, Option<String>, Option<String>, CommitVia);
 
 /// A plan that waits to be written.
 pub(super) struct Pending {
@@ -50,7 +56,7 @@ pub(super) struct Pending {
 pub(super) struct Queues {
     inner: Arc<Inner>,
     window: Duration,
-    waiting: Arc<Mutex<HashMap<QueueKey, Vec<Pending>>>>,
+    waiting: Arc<Mutex<HashMap<QueueName, Vec<Pending>>>>,
     standing: Arc<Mutex<Standing>>,
     length: Arc<Length>,
 }
@@ -86,7 +92,8 @@ impl Queues {
         }
         let (answer, receive) = oneshot::channel();
         let shown = base.to_string();
-        let key = QueueKey { base, write, via: plan.commit.via };
+        let repository = self.inner.key(&base).await?;
+        let key = QueueKey { repository, base, write, via: plan.commit.via };
         let place = Some(Place::taken(self.length.clone()));
         let pending = Pending { plan, pass, pushed: Vec::new(), taken: false, answer, _place: place };
         self.put(key, pending);
@@ -107,11 +114,12 @@ impl Queues {
 
     fn put(&self, key: QueueKey, pending: Pending) {
         let mut all = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(waiting) = all.get_mut(&key) {
+        let name = key.name();
+        if let Some(waiting) = all.get_mut(&name) {
             waiting.push(pending);
             return;
         }
-        all.insert(key.clone(), vec![pending]);
+        all.insert(name, vec![pending]);
         drop(all);
         tokio::spawn(work(self.inner.clone(), key, self.waiting.clone(), self.standing.clone(), self.window));
     }
@@ -121,18 +129,19 @@ impl Queues {
 async fn work(
     inner: Arc<Inner>,
     key: QueueKey,
-    all: Arc<Mutex<HashMap<QueueKey, Vec<Pending>>>>,
+    all: Arc<Mutex<HashMap<QueueName, Vec<Pending>>>>,
     standing: Arc<Mutex<Standing>>,
     window: Duration,
 ) {
+    let name = key.name();
     loop {
         tokio::time::sleep(window).await;
         let mut pending = {
             let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
-            match all.get_mut(&key) {
+            match all.get_mut(&name) {
                 Some(waiting) if !waiting.is_empty() => std::mem::take(waiting),
                 _ => {
-                    all.remove(&key);
+                    all.remove(&name);
                     return;
                 }
             }
@@ -203,6 +212,10 @@ impl Pending {
 }
 
 impl QueueKey {
+    fn name(&self) -> QueueName {
+        (self.repository.clone(), self.base.branch.clone(), self.write.clone(), self.via)
+    }
+
     /// The branch that is written, as people write it.
     pub fn shown(&self) -> GitBranch {
         let branch = self.write.clone().or_else(|| self.base.branch.clone());

@@ -68,10 +68,10 @@ impl Inner {
 
     async fn target(&self, open: &Open, key: &QueueKey) -> Result<Target, GitError> {
         let making = making(key.written_name());
-        let beside = [making.as_str()].into_iter().filter(|_| key.via == CommitVia::GitHubApi);
-        let others: Vec<&str> =
-            key.write.as_deref().into_iter().flat_map(|name| beside.clone().chain([name])).collect();
-        let refs = self.look_up(&open.session, &key.base, Some(key.base_name()), &others).await?;
+        let mut branches = vec![Some(key.base_name())];
+        branches.extend(key.write.as_deref().map(Some));
+        branches.extend(key.write.as_ref().filter(|_| key.via == CommitVia::GitHubApi).map(|_| Some(making.as_str())));
+        let refs = self.look_up(&open.session, &key.base, &branches).await?;
         let commit = refs.commit(key.base_name()).cloned().ok_or_else(|| {
             GitError::new(Reason::GitBranchNotFound, format!("`{}`: there is no such branch", key.base))
         })?;
@@ -210,7 +210,7 @@ impl Inner {
             () = any_ended(pending.iter().map(|one| &one.pass)) => Err(Broken::NotLeading(NotLeading)),
         };
         // Whatever Git says: what the branch is now counts. An answer may be lost, and a refusal may mean that it moved.
-        let refs = self.look_up(&open.session, &key.shown(), Some(branch), &[]).await;
+        let refs = self.look_up(&open.session, &key.shown(), &[Some(branch)]).await;
         let refusal = match &ended {
             Ok(ended) if ended.success => {
                 for one in pending.iter_mut() {
@@ -230,7 +230,7 @@ impl Inner {
             (Err(error), None) => return Err(error),
         };
         if now.as_ref() == Some(new) {
-            self.tips.forget_branch(&key.shown());
+            self.tips.forget(&open.key);
             answer_all(key, pending, commits, made);
             return Ok(Round::Done);
         }
