@@ -180,7 +180,15 @@ impl Looks {
     /// Forgets policies that are gone.
     pub(super) fn keep(&self, present: &[PolicyId]) {
         let present: HashSet<&PolicyId> = present.iter().collect();
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).retain(|id, _| present.contains(id));
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let gone: Vec<PolicyId> = known.keys().filter(|id| !present.contains(id)).cloned().collect();
+        known.retain(|id, _| present.contains(id));
+        drop(known);
+        if let Some((git, _)) = self.git.get() {
+            for policy in &gone {
+                git.forget(policy);
+            }
+        }
         self.metrics.keep(&present);
     }
 

@@ -7,7 +7,6 @@ use crate::model::{
     Problem, PullRequestProvider, PullRequestSettings, Reason, SecretRef, SigningMethod, WriteBack,
 };
 
-const AUTHOR: (&str, &str) = ("fairlead", "fairlead@noreply.invalid");
 const SIGNING_KEY: &str = "signingKey";
 /// The branch that is written where pull requests are opened and nothing is said.
 pub const PULL_REQUEST_BRANCH: &str = "fairlead-{{ .TargetKey }}";
@@ -172,10 +171,11 @@ fn commit_settings(text: Option<&api::CommitSettings>, namespace: &str, problems
     if let Some(Err(error)) = message_template.as_deref().map(|template| Facts::sample().message(template)) {
         problems.push(invalid_template(&error, "spec.writeBack.git.commit.messageTemplate"));
     }
-    let author = author.map_or_else(
-        || CommitAuthor { name: AUTHOR.0.to_owned(), email: AUTHOR.1.to_owned() },
-        |author| CommitAuthor { name: author.name.trim().to_owned(), email: author.email.trim().to_owned() },
-    );
+    let trimmed = |author: api::CommitAuthor| CommitAuthor {
+        name: author.name.trim().to_owned(),
+        email: author.email.trim().to_owned(),
+    };
+    let author = author.map(trimmed).unwrap_or_default();
     let unusable = |text: &str| text.is_empty() || text.contains(['<', '>', '\n', '\0']);
     if unusable(&author.name) || unusable(&author.email) {
         let problem =

@@ -184,6 +184,13 @@ pub struct GitWritten {
     pub pushed: bool,
 }
 
+/// The author where a policy names none.
+impl Default for CommitAuthor {
+    fn default() -> Self {
+        Self { name: "fairlead".to_owned(), email: "fairlead@noreply.invalid".to_owned() }
+    }
+}
+
 impl CommitId {
     /// The commit `text`, if it is one: 40 or 64 hexadecimal digits in lower case.
     pub fn new(text: impl Into<String>) -> Option<Self> {

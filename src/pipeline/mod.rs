@@ -158,6 +158,10 @@ async fn write_all(desk: Desk<'_>, found: Discovered) -> Vec<ImageReport> {
     if let Some(git) = desk.policy.write_back.git().filter(|git| git.write_branch.is_some()) {
         return desk.propose(git, found.applications).await;
     }
+    if let Some(git) = desk.ports.git {
+        // What it may have had on branches of our own, before it was changed, is wanted no more.
+        git.stand(&desk.policy.id, &[], Vec::new());
+    }
     // Git gathers what comes together, so all must come; an API server is spared.
     let at_once = if desk.policy.write_back.git().is_some() { found.applications.len().max(1) } else { CONCURRENCY };
     let write: Vec<BoxFuture<'_, Vec<ImageReport>>> =

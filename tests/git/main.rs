@@ -20,6 +20,7 @@ mod jwt;
 mod keeps;
 mod kills;
 mod leads;
+mod owns;
 mod server;
 mod servers;
 mod signs;

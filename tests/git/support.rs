@@ -167,12 +167,35 @@ pub async fn engine(settings: GitSettings, login: GitLogin) -> (GitEngine, Arc<C
 
 /// An engine with these Secrets.
 pub async fn engine_with(settings: GitSettings, login: GitLogin, secrets: Vault) -> (GitEngine, Arc<Counter>) {
+    start(settings, Arc::new(FixedLogin(login)), secrets).await
+}
+
+async fn start(settings: GitSettings, logins: Arc<dyn GitLogins>, secrets: Vault) -> (GitEngine, Arc<Counter>) {
     let counter = Arc::new(Counter::default());
-    let logins = Arc::new(FixedLogin(login));
     let (secrets, clock) = (Arc::new(secrets), Arc::new(SystemClock));
-    let forges = Arc::new(Forges::new(ForgeTimeouts::default(), Arc::<FixedLogin>::clone(&logins), clock.clone()));
+    let forges = Arc::new(Forges::new(ForgeTimeouts::default(), logins.clone(), clock.clone()));
     let engine = GitEngine::start(settings, logins, forges, secrets, clock, Some(counter.clone()));
     (engine.await.expect("Git is there"), counter)
+}
+
+/// A login for each project, as Secrets of its own give it.
+struct ByProject;
+
+#[async_trait]
+impl GitLogins for ByProject {
+    async fn login(&self, branch: &GitBranch) -> Result<GitLogin, GitError> {
+        let name = match &branch.access {
+            GitAccess::ArgoCd { project } => project.clone(),
+            GitAccess::Secret(secret) => secret.name.clone(),
+        };
+        let secret = Some(SecretRef { namespace: "argocd".to_owned(), name });
+        Ok(GitLogin { secret, ..GitLogin::anonymous() })
+    }
+}
+
+/// An engine that has a login for each project.
+pub async fn engine_by_project(settings: GitSettings) -> GitEngine {
+    start(settings, Arc::new(ByProject), Vault::default()).await.0
 }
 
 /// The default branch of a repository.

@@ -220,21 +220,6 @@ async fn a_plan_that_does_not_fit_fails_alone() {
 }
 
 #[tokio::test]
-async fn a_branch_with_the_commit_of_a_person_is_left_alone() {
-    let (remotes, state) = (many(1), tempfile::tempdir().expect("a folder"));
-    remotes.push("updates/web", "mine.txt", "mine\n");
-    let address = remotes.repository().to_str().expect("a readable path").to_owned();
-    let (engine, counter) = engine(settings(state.path()), GitLogin::anonymous()).await;
-    let mut plan = plan(&address, "web", "apps/0/values.yaml", "1.0.0", "1.0.1");
-    plan.write_branch = Some("updates/web".to_owned());
-    assert_eq!(engine.write(plan).await.expect_err("not ours").reason, Reason::BranchNotOurs);
-    assert_eq!(
-        (remotes.text("updates/web", "mine.txt").as_deref(), counter.count(GitOperation::Push)),
-        (Some("mine\n"), 0)
-    );
-}
-
-#[tokio::test]
 async fn a_broken_copy_is_made_anew() {
     let (remotes, state) = (many(1), tempfile::tempdir().expect("a folder"));
     let address = remotes.repository().to_str().expect("a readable path").to_owned();

@@ -108,8 +108,8 @@ fn text(commit: &Commit, tree: &str, parent: &CommitId, now: Timestamp) -> Text 
     Text { head, message: commit.message.replace('\0', "") }
 }
 
-/// `Name <mail>` without signs that would end it.
-fn person(author: &CommitAuthor) -> String {
+/// `Name <mail>`, as commits hold it: without signs that would end it.
+pub(super) fn person(author: &CommitAuthor) -> String {
     let clean = |text: &str| text.replace(['<', '>', '\n', '\r', '\0'], "").trim().to_owned();
     format!("{} <{}>", clean(&author.name), clean(&author.email))
 }

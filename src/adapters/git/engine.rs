@@ -15,6 +15,7 @@ use super::address::Address;
 use super::command::{Git, Order, arguments};
 use super::mirror::{Mirror, folder_size};
 use super::observe::{GitObserver, Nobody};
+use super::ownership::Own;
 use super::queue::Queues;
 use super::reads::Reads;
 use super::refs::Refs;
@@ -95,6 +96,7 @@ pub(super) struct Inner {
     pub clock: Arc<dyn Clock>,
     pub signer: Signer,
     pub tips: Tips,
+    pub own: Own,
     keys: Mutex<HashMap<GitBranch, (Timestamp, RepositoryKey)>>,
     mirrors: Mutex<HashMap<String, Arc<Mirror>>>,
 }
@@ -135,7 +137,8 @@ impl GitEngine {
         let signer = Signer { secrets, path };
         let window = settings.window;
         let (tips, keys, mirrors) = (Tips::default(), Mutex::default(), Mutex::default());
-        let inner = Arc::new(Inner { git, settings, logins, forge, clock, signer, tips, keys, mirrors });
+        let inner =
+            Arc::new(Inner { git, settings, logins, forge, clock, signer, tips, own: Own::default(), keys, mirrors });
         Ok(Self { queues: Queues::new(inner.clone(), window, observer), reads: Reads::new(inner.clone()), inner })
     }
 
@@ -146,6 +149,11 @@ impl GitEngine {
     /// A server may go on with a push that it holds whole. It is one on the very tip that the plan was tested on, or none.
     pub async fn write_under(&self, plan: GitPlan, pass: Pass) -> Result<GitWritten, GitError> {
         self.queues.write(plan, pass).await
+    }
+
+    /// Forgets a policy that is gone: what it had on branches of our own is not written with the changes of others any more.
+    pub fn forget(&self, policy: &PolicyId) {
+        self.queues.forget(policy);
     }
 }
 
@@ -233,8 +241,7 @@ impl Inner {
         branches: &[Option<&str>],
     ) -> Result<Refs, GitError> {
         let mut words = arguments(["ls-remote", "--symref", "--", REMOTE]);
-        let name =
-            |branch: Option<&str>| branch.map_or_else(|| "HEAD".to_owned(), |name| format!("refs/heads/{name}"));
+        let name = |branch: Option<&str>| branch.map_or_else(|| "HEAD".to_owned(), |name| format!("refs/heads/{name}"));
         words.extend(branches.iter().copied().map(name));
         let what = format!("cannot look at `{shown}`");
         let order = Order { what, arguments: words, input: Vec::new(), session: Some(session) };

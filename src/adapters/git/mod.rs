@@ -13,6 +13,7 @@ mod github_app;
 mod logins;
 mod mirror;
 mod observe;
+mod ownership;
 mod private;
 mod process;
 mod queue;

@@ -48,6 +48,8 @@ pub(super) struct Pending {
     pub pushed: Vec<CommitId>,
     /// Whether the server said that it took one of them.
     pub taken: bool,
+    /// Whether it is written for the sake of others only, because it stands on their branch. Nobody waits for it.
+    pub beside: bool,
     answer: oneshot::Sender<Result<GitWritten, GitError>>,
     _place: Option<Place>,
 }
@@ -58,6 +60,8 @@ pub(super) struct Queues {
     window: Duration,
     waiting: Arc<Mutex<HashMap<QueueName, Vec<Pending>>>>,
     standing: Arc<Mutex<Standing>>,
+    /// The branches that were written directly, and for whom last.
+    direct: Mutex<HashMap<(RepositoryKey, String), PolicyId>>,
     length: Arc<Length>,
 }
 
@@ -73,7 +77,7 @@ impl Queues {
     /// No plans so far.
     pub fn new(inner: Arc<Inner>, window: Duration, observer: Arc<dyn GitObserver>) -> Self {
         let length = Arc::new(Length { plans: AtomicUsize::new(0), observer });
-        Self { inner, window, waiting: Arc::default(), standing: Arc::default(), length }
+        Self { inner, window, waiting: Arc::default(), standing: Arc::default(), direct: Mutex::default(), length }
     }
 
     /// Writes `plan` with all others for its branch, as long as `pass` holds.
@@ -87,25 +91,54 @@ impl Queues {
             check_branch(branch)?;
         }
         let stands = GitPlan { base: base.clone(), write_branch: write.clone(), ..plan.clone() };
-        if write.is_some() {
-            self.standing().check(&stands)?;
-        }
+        let repository = self.inner.key(&base).await?;
+        self.only_way(&repository, &stands)?;
+        // Whoever writes the branch from now on writes this plan, too; so two who share it do not take each other's changes away.
+        let before = self.standing().put(stands.clone());
         let (answer, receive) = oneshot::channel();
         let shown = base.to_string();
-        let repository = self.inner.key(&base).await?;
         let key = QueueKey { repository, base, write, via: plan.commit.via };
         let place = Some(Place::taken(self.length.clone()));
-        let pending = Pending { plan, pass, pushed: Vec::new(), taken: false, answer, _place: place };
+        let pending = Pending { plan, pass, pushed: Vec::new(), taken: false, beside: false, answer, _place: place };
         self.put(key, pending);
         let gone = |_| GitError::new(Reason::GitFailed, format!("writing to `{shown}` was broken off"));
-        let written = receive.await.map_err(gone)??;
-        self.standing().put(stands);
-        Ok(written)
+        let written = receive.await.map_err(gone).flatten();
+        if written.is_err() {
+            self.standing().take_back(&stands, before);
+        }
+        written
+    }
+
+    /// Refuses a branch that is written directly and made anew as well: each would take away what the other wrote.
+    fn only_way(&self, repository: &RepositoryKey, plan: &GitPlan) -> Result<(), GitError> {
+        let mut direct = self.direct.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = |branch: &Option<String>| Some((repository.clone(), branch.clone()?));
+        let Some(write) = name(&plan.write_branch) else {
+            direct.extend(name(&plan.base.branch).map(|name| (name, plan.policy.clone())));
+            return Ok(());
+        };
+        // What it wrote directly once, before it was changed, does not matter any more.
+        direct.retain(|_, policy| *policy != plan.policy);
+        if let Some(policy) = direct.get(&write) {
+            let message = format!(
+                "`{}` is written directly for the policy `{policy}`, and would be made anew for `{}`; let `writeBranch` name another one",
+                write.1, plan.policy
+            );
+            return Err(GitError::new(Reason::BranchNotOurs, message));
+        }
+        drop(direct);
+        self.standing().check(plan)
     }
 
     /// See the port.
     pub fn stand(&self, policy: &PolicyId, undecided: &[ApplicationId], plans: Vec<GitPlan>) {
         self.standing().replace(policy, undecided, plans);
+    }
+
+    /// Forgets a policy that is gone.
+    pub fn forget(&self, policy: &PolicyId) {
+        self.direct.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, of| of != policy);
+        self.stand(policy, &[], Vec::new());
     }
 
     fn standing(&self) -> MutexGuard<'_, Standing> {
@@ -136,7 +169,7 @@ async fn work(
     let name = key.name();
     loop {
         tokio::time::sleep(window).await;
-        let mut pending = {
+        let pending = {
             let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
             match all.get_mut(&name) {
                 Some(waiting) if !waiting.is_empty() => std::mem::take(waiting),
@@ -146,15 +179,11 @@ async fn work(
                 }
             }
         };
-        if key.write.is_some() {
-            let beside = beside(&standing, &key, &pending);
-            pending.extend(beside);
-        }
-        flush(&inner, &key, pending).await;
+        flush(&inner, &key, &standing, pending).await;
     }
 }
 
-/// What stands on the branch beside `pending`: it is written again, and nobody waits for it.
+/// What stands on the branch beside `pending`: it is written again.
 fn beside(standing: &Mutex<Standing>, key: &QueueKey, pending: &[Pending]) -> Vec<Pending> {
     let named = |one: &Pending| GitPlan { base: key.base.clone(), write_branch: key.write.clone(), ..one.plan.clone() };
     let plans: Vec<GitPlan> = pending.iter().map(named).collect();
@@ -164,21 +193,26 @@ fn beside(standing: &Mutex<Standing>, key: &QueueKey, pending: &[Pending]) -> Ve
     let Some(pass) = pending.first().map(|one| one.pass.clone()) else { return Vec::new() };
     let one = |plan| {
         let (answer, _) = oneshot::channel();
-        Pending { plan, pass: pass.clone(), pushed: Vec::new(), taken: false, answer, _place: None }
+        Pending { plan, pass: pass.clone(), pushed: Vec::new(), taken: false, beside: true, answer, _place: None }
     };
     beside.into_iter().map(one).collect()
 }
 
 /// Writes `pending`, again and again while the branch moves.
-async fn flush(inner: &Inner, key: &QueueKey, mut pending: Vec<Pending>) {
+async fn flush(inner: &Inner, key: &QueueKey, standing: &Mutex<Standing>, mut pending: Vec<Pending>) {
     let mut pause = FIRST_PAUSE;
     for attempt in 1.. {
+        pending.retain(|one| !one.beside);
         let before = pending.len();
         let (held, ended): (Vec<_>, Vec<_>) = pending.into_iter().partition(|one| one.pass.holds());
         pending = held;
         fail(ended, &NotLeading.into());
         if pending.is_empty() {
             return;
+        }
+        if key.write.is_some() {
+            let beside = beside(standing, key, &pending);
+            pending.extend(beside);
         }
         match inner.round(key, &mut pending).await {
             Ok(Round::Done) => return,

@@ -31,6 +31,11 @@ impl Refs {
         refs
     }
 
+    /// Whether `branch` is the one that `HEAD` names, where that was asked for.
+    pub fn is_default(&self, branch: &str) -> bool {
+        self.head.as_deref() == Some(branch)
+    }
+
     /// Where `branch` stands.
     pub fn commit(&self, branch: &str) -> Option<&CommitId> {
         self.refs.get(&format!("refs/heads/{branch}"))

@@ -30,7 +30,9 @@ pub(super) struct Target {
     /// The branch that was read.
     pub base: GitTip,
     /// The commit of the branch that is written; `None` where it does not exist.
-    old: Option<CommitId>,
+    pub old: Option<CommitId>,
+    /// Whether the branch that is written is the default branch of the repository.
+    pub is_default: bool,
     /// The commit of the branch on which a forge makes commits for the one that is written.
     pub making: Option<CommitId>,
 }
@@ -49,14 +51,18 @@ impl Inner {
             pending.iter().map(|one| Wanted { plan: &one.plan, pushed: !one.pushed.is_empty() }).collect();
         let Batch { mut commits, there, failed } = batch(&files, &wanted);
         self.settle(&open, key, &target, pending, there, failed, &mut commits).await?;
-        if commits.is_empty() {
+        // What stands there beside them is no reason to write.
+        if commits.is_empty() || pending.iter().all(|one| one.beside) {
             return Ok(Round::Done);
         }
         let made = {
             let _change = open.mirror.change.lock().await;
             make(&open.mirror, &self.git, &self.signer, &target.base.commit, &commits, self.clock.now()).await?
         };
-        if key.write.is_some() && self.is_written(&open, key, &target, pending, &commits, &made).await? {
+        if key.write.is_some() {
+            self.refuse_foreign(&open, key, &target, pending).await?;
+        }
+        if key.write.is_some() && self.is_written(&open, key, &target, pending, &made).await? {
             return Ok(Round::Done);
         }
         match (key.via, &key.write) {
@@ -69,7 +75,7 @@ impl Inner {
     async fn target(&self, open: &Open, key: &QueueKey) -> Result<Target, GitError> {
         let making = making(key.written_name());
         let mut branches = vec![Some(key.base_name())];
-        branches.extend(key.write.as_deref().map(Some));
+        branches.extend(key.write.as_deref().into_iter().flat_map(|write| [None, Some(write)]));
         branches.extend(key.write.as_ref().filter(|_| key.via == CommitVia::GitHubApi).map(|_| Some(making.as_str())));
         let refs = self.look_up(&open.session, &key.base, &branches).await?;
         let commit = refs.commit(key.base_name()).cloned().ok_or_else(|| {
@@ -77,7 +83,8 @@ impl Inner {
         })?;
         let base = GitTip { branch: key.base_name().to_owned(), commit };
         let old = refs.commit(key.written_name()).cloned();
-        Ok(Target { base, old, making: refs.commit(&making).cloned() })
+        let is_default = refs.is_default(key.written_name());
+        Ok(Target { base, old, is_default, making: refs.commit(&making).cloned() })
     }
 
     /// Answers plans that need no commit, or get none; the places in `commits` are those in what is left of `pending`.
@@ -137,16 +144,12 @@ impl Inner {
     }
 
     /// Whether a branch of our own holds the very change already; then all that waits is answered.
-    ///
-    /// # Errors
-    /// `BranchNotOurs` when it holds somebody else's commit.
     async fn is_written(
         &self,
         open: &Open,
         key: &QueueKey,
         target: &Target,
         pending: &mut Vec<Pending>,
-        commits: &[Commit],
         made: &[CommitId],
     ) -> Result<bool, GitError> {
         let (Some(old), Some(new)) = (&target.old, made.last()) else { return Ok(false) };
@@ -157,11 +160,6 @@ impl Inner {
             let theirs = commit_text(&open.mirror, &self.git, &open.session, old, &shown).await?;
             (theirs, commit_text(&open.mirror, &self.git, &open.session, new, &shown).await?)
         };
-        if *old != target.base.commit && !commits.iter().any(|commit| is_ours(&theirs, commit, pending)) {
-            let message =
-                format!("`{shown}` holds a commit that is not of this controller, {}; it is left alone", old.short());
-            return Err(GitError::new(Reason::BranchNotOurs, message));
-        }
         let same =
             header(&theirs, "tree") == header(&ours, "tree") && header(&theirs, "parent") == header(&ours, "parent");
         if !same {
@@ -231,6 +229,7 @@ impl Inner {
         };
         if now.as_ref() == Some(new) {
             self.tips.forget(&open.key);
+            self.own.put(key.base_name(), new);
             answer_all(key, pending, commits, made);
             return Ok(Round::Done);
         }

@@ -39,10 +39,19 @@ impl Standing {
         Err(GitError::new(Reason::BranchNotOurs, message))
     }
 
-    /// A plan was written.
-    pub fn put(&mut self, plan: GitPlan) {
-        let Some(branch) = plan.write_branch.clone() else { return };
-        self.plans.insert((plan.policy.clone(), plan.application.clone(), branch), plan);
+    /// A plan is to stand from now on, where it has a branch of our own; gives the one that stood in its place.
+    pub fn put(&mut self, plan: GitPlan) -> Option<GitPlan> {
+        let key = key(&plan)?;
+        self.plans.insert(key, plan)
+    }
+
+    /// A plan could not be written; what stood before in its place stands again, unless something else does by now.
+    pub fn take_back(&mut self, plan: &GitPlan, before: Option<GitPlan>) {
+        let Some(key) = key(plan).filter(|key| self.plans.get(key) == Some(plan)) else { return };
+        match before {
+            Some(before) => self.plans.insert(key, before),
+            None => self.plans.remove(&key),
+        };
     }
 
     /// From now on these plans of a policy stand, and those of Applications that are undecided; no others of it.
@@ -62,6 +71,10 @@ impl Standing {
         let here = self.plans.values().filter(|other| same_branch(other, first) && same_origin(other, first));
         here.filter(|other| !replaced(other)).cloned().collect()
     }
+}
+
+fn key(plan: &GitPlan) -> Option<(PolicyId, ApplicationId, String)> {
+    Some((plan.policy.clone(), plan.application.clone(), plan.write_branch.clone()?))
 }
 
 fn same_branch(one: &GitPlan, other: &GitPlan) -> bool {
