@@ -9,7 +9,7 @@ use russh::keys::ssh_key::LineEnding;
 
 use crate::server::{Mood, Server, basic};
 use crate::ssh::{SshServer, new_key};
-use crate::support::{Remotes, at, engine, plan, settings};
+use crate::support::{Remotes, alone, at, engine, plan, settings};
 use crate::tls;
 
 const FILES: &[(&str, &str)] = &[("values.yaml", "tag: 1.0.0\n")];
@@ -160,8 +160,7 @@ async fn a_hundred_commands_that_are_killed_leave_no_process() {
     let version = "case \"$*\" in *version*) echo git version 2.39.5; exit;; esac";
     std::fs::write(&script, format!("#!/bin/sh\n{version}\n{sleeper} 3600 & {sleeper} 3600\n")).expect("ours");
     std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).expect("ours");
-    // As the first process of a container, we get what our children leave behind.
-    rustix::process::set_child_subreaper(Some(rustix::process::getpid())).expect("Linux");
+    first_process();
     let mut settings = settings(&state.path().join("copies"));
     (settings.program, settings.time) = (script.clone(), Duration::from_millis(60));
     let (engine, _) = engine(settings, GitLogin::anonymous()).await;
@@ -171,16 +170,86 @@ async fn a_hundred_commands_that_are_killed_leave_no_process() {
         let error = engine.tip(&at(&address), clock.now()).await.expect_err("it never ends");
         assert_eq!(error.reason, Reason::GitTimeout);
     }
+    none_left("sleeper", 'Z').await;
+    none_left("sleeper", 'S').await;
+}
+
+/// Waits until no process with this name in this state is left of this process; the kernel keeps 15 signs of a name.
+async fn none_left(name: &str, state: char) {
+    let me = std::process::id().to_string();
+    let name: String = name.chars().take(15).collect();
+    let (named, is) = (format!("({name}"), format!("{state} {me} "));
+    let ours = |stat: &String| {
+        stat.rsplit_once(") ").is_some_and(|(head, rest)| head.ends_with(&named) && rest.starts_with(&is))
+    };
     let left = || {
-        let ours = |stat: &String| stat.contains("(sleeper)");
         let processes = std::fs::read_dir("/proc").expect("Linux").flatten();
         processes.filter_map(|entry| std::fs::read_to_string(entry.path().join("stat")).ok()).filter(ours).count()
     };
-    tokio::time::timeout(Duration::from_secs(20), async {
+    let gone = async {
         while left() > 0 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-    })
-    .await
-    .expect("all are waited for");
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(20), gone).await.is_ok(), "{} of `{name}` are left", left());
+}
+
+/// As the first process of a container, we get what our children leave behind.
+fn first_process() {
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid())).expect("Linux");
+}
+
+#[tokio::test]
+async fn what_a_refused_command_leaves_behind_is_waited_for() {
+    // Git is started under its own name, as other tests start it: here it is alone in its process.
+    let Some(()) = alone("servers::what_a_refused_command_leaves_behind_is_waited_for") else { return };
+    first_process();
+    let (remotes, key) = (Remotes::new(FILES), new_key());
+    let server = Server::start(remotes.folder.path(), None).await;
+    let ssh = SshServer::start(remotes.folder.path(), key.public_key()).await;
+    let (http, ssh_address) =
+        (format!("http://{}/web.git", server.host), format!("ssh://git@127.0.0.1:{}/web.git", ssh.port));
+    for status in [401, 404, 500] {
+        server.set(Mood::Status(status));
+        for _ in 0..10 {
+            reason(&http, GitLogin::anonymous()).await;
+        }
+    }
+    let private_key = Concealed::new(new_key().to_openssh(LineEnding::LF).expect("a key").as_str());
+    let host_keys = HostKeys::Known(ssh.known_host.clone());
+    let login = GitLogin { method: LoginMethod::Ssh { private_key }, host_keys, ..GitLogin::anonymous() };
+    for _ in 0..10 {
+        assert_eq!(reason(&ssh_address, login.clone()).await.0, Reason::GitDenied);
+    }
+    for name in ["git", "git-remote-http", "ssh"] {
+        none_left(name, 'Z').await;
+    }
+}
+
+/// As many as fit into seconds; what is left of each would be left of them all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_thousand_commands_that_leave_a_child_leave_no_process() {
+    first_process();
+    let (remotes, state) = (Remotes::new(FILES), tempfile::tempdir().expect("a folder"));
+    let (script, left) = (state.path().join("git"), state.path().join("leftover"));
+    std::os::unix::fs::symlink("/bin/sleep", &left).expect("ours");
+    let version = "case \"$*\" in *version*) echo git version 2.39.5; exit;; esac";
+    let text = format!("#!/bin/sh\n{version}\n{} 3600 <&- >&- 2>&- &\nexit 128\n", left.display());
+    std::fs::write(&script, text).expect("ours");
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).expect("ours");
+    let mut settings = settings(&state.path().join("copies"));
+    settings.program = script;
+    let (engine, _) = engine(settings, GitLogin::anonymous()).await;
+    let address = remotes.repository().to_str().expect("a readable path").to_owned();
+    let clock = fairlead::adapters::clock::SystemClock;
+    for _ in 0..2000 {
+        assert_eq!(
+            engine.tip(&at(&address), clock.now()).await.expect_err("it fails").reason,
+            Reason::GitFailed,
+            "it ends by itself"
+        );
+    }
+    for state in ['S', 'R', 'Z'] {
+        none_left("leftover", state).await;
+    }
 }

@@ -155,6 +155,19 @@ pub fn git(folder: &Path, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
+/// Whether this process runs the test `name` alone; otherwise one that does is run to its good end.
+pub fn alone(name: &str) -> Option<()> {
+    if std::env::var_os("FAIRLEAD_TEST_ALONE").is_some() {
+        return Some(());
+    }
+    let mut command = Command::new(std::env::current_exe().expect("a test"));
+    let output = command.args([name, "--exact", "--nocapture"]).env("FAIRLEAD_TEST_ALONE", "1").output();
+    let output = output.expect("it starts");
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    None
+}
+
 /// Settings with copies in `state` that take folders, gather for a moment, and are quick.
 pub fn settings(state: &Path) -> GitSettings {
     GitSettings { window: Duration::from_millis(100), folders: true, ..GitSettings::new(state) }

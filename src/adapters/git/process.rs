@@ -82,9 +82,10 @@ impl Run {
         let Self { program, arguments, environment, folder, input, time, maximum_output } = self;
         let child = start(&program, &arguments, environment, &folder).await;
         let named = |cause| Broken::Start { program: program.display().to_string(), cause };
-        let mut group = Group(child.map_err(named)?);
+        let mut group = Group::of(child.map_err(named)?);
         let talk = async {
-            let (stdin, stdout, stderr) = (group.0.stdin.take(), group.0.stdout.take(), group.0.stderr.take());
+            let (stdin, stdout, stderr) =
+                (group.child.stdin.take(), group.child.stdout.take(), group.child.stderr.take());
             let write = async {
                 if let Some(mut stdin) = stdin {
                     // One that ends without reading all tells why by itself.
@@ -94,7 +95,7 @@ impl Run {
             };
             let ((), output, errors) = tokio::join!(write, bounded(stdout, maximum_output), first(stderr));
             let output = output?;
-            let status = group.0.wait().await.map_err(Broken::Read)?;
+            let status = group.child.wait().await.map_err(Broken::Read)?;
             Ok(Ended { success: status.success(), output, errors })
         };
         tokio::time::timeout(time, talk).await.unwrap_or(Err(Broken::Timeout(time)))
@@ -137,18 +138,50 @@ async fn first(stream: Option<impl AsyncRead + Unpin>) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// A process and all that it started.
-pub(super) struct Group(pub Child);
+/// A process and all that it started, which end with this value.
+pub(super) struct Group {
+    /// The process.
+    pub child: Child,
+    /// The group that it leads; `None` where it had ended before anybody could look.
+    group: Option<Pid>,
+}
+
+impl Group {
+    /// The group that `child` leads.
+    pub fn of(child: Child) -> Self {
+        let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        Self { child, group }
+    }
+}
 
 impl Drop for Group {
+    /// Ends and waits for all of the group, also when its leader has ended and was waited for: Git leaves without waiting for the `ssh` or the
+    /// `git-remote-https` that was refused. Where this is the first process of a container, those are ours then, and nobody else waits for them.
+    ///
+    /// The name of a group is given to nobody else as long as one process of it is left, be it a zombie. When none is left after the leader was
+    /// waited for, this comes at once, long before the kernel has gone through all other names.
     fn drop(&mut self) {
-        // Without an id it has ended, and been waited for.
-        let Some(group) = self.0.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw) else { return };
-        // It may have ended just now.
+        let Some(group) = self.group else { return };
+        // There may be nobody left.
         let _ = kill_process_group(group, Signal::KILL);
-        // What it started becomes ours when it ends, where this is the first process of a container: nobody else waits for it there.
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        if let Ok(runtime) = tokio::runtime::Handle::try_current()
+            && !reaped(group)
+        {
             runtime.spawn(reap(group));
+        }
+    }
+}
+
+/// Waits for those of a group that have ended; whether no child of this process is left in it.
+///
+/// While one of them lives, those that it started are not ours yet; they become ours no later than it ends.
+fn reaped(group: Pid) -> bool {
+    loop {
+        match waitpgid(group, WaitOptions::NOHANG) {
+            Ok(Some(_)) => {}
+            Ok(None) => return false,
+            // There are none.
+            Err(_) => return true,
         }
     }
 }
@@ -156,8 +189,7 @@ impl Drop for Group {
 /// Waits for all of a killed group that are children of this process.
 async fn reap(group: Pid) {
     for _ in 0..REAP_ATTEMPTS {
-        // An error says that there are none.
-        if waitpgid(group, WaitOptions::NOHANG).is_err() {
+        if reaped(group) {
             return;
         }
         tokio::time::sleep(REAP_PAUSE).await;

@@ -86,12 +86,12 @@ impl Signer {
         command.args(["--daemon", "--no-detach", "--quiet", "--allow-loopback-pinentry"]).env_clear();
         command.envs(self.environment(home)).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let agent = command.process_group(0).kill_on_drop(true).spawn();
-        let mut agent = Group(agent.map_err(|error| format!("`gpg-agent` cannot be started: {error}"))?);
+        let mut agent = Group::of(agent.map_err(|error| format!("`gpg-agent` cannot be started: {error}"))?);
         for _ in 0..TIME.as_millis() / PAUSE.as_millis() {
             if socket.exists() {
                 return Ok(agent);
             }
-            if let Ok(Some(status)) = agent.0.try_wait() {
+            if let Ok(Some(status)) = agent.child.try_wait() {
                 return Err(format!("`gpg-agent` ends with {status}"));
             }
             tokio::time::sleep(PAUSE).await;
