@@ -1,9 +1,10 @@
 //! Copies of repositories are bounded, and none is needed.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use fairlead::adapters::git::{GitEngine, GitSettings};
+use fairlead::adapters::git::{GitEngine, GitOperation, GitSettings};
 use fairlead::model::{GitEntry, GitLogin};
 use fairlead::ports::Git as _;
 use k8s_openapi::jiff::Timestamp;
@@ -92,5 +93,109 @@ async fn of_too_many_copies_the_one_that_was_not_used_for_longest_goes() {
     left.sort();
     assert_eq!(copies(state.path()), left, "only as many go as must");
     assert_eq!(read(&narrow, &second).await, before, "what went is read anew");
-    assert!(copies(state.path()).contains(&of_second));
+    let of_second = added(state.path(), &left);
+    assert!(of_second.exists(), "in a folder of its own");
+}
+
+#[tokio::test]
+async fn reading_a_copy_keeps_it() {
+    let (first, second, third) = (remotes(), remotes(), remotes());
+    let state = tempfile::tempdir().expect("a folder");
+    let roomy = started(settings(state.path())).await;
+    read(&roomy, &first).await;
+    let of_first = added(state.path(), &[]);
+    let maximum_state = size(&of_first) * 5 / 2;
+    drop(roomy);
+    let narrow = started(GitSettings { maximum_state, ..settings(state.path()) }).await;
+    read(&narrow, &second).await;
+    let of_second = added(state.path(), std::slice::from_ref(&of_first));
+    read(&narrow, &first).await;
+    read(&narrow, &third).await;
+    let left = copies(state.path());
+    assert!(left.contains(&of_first) && !left.contains(&of_second), "the other one was not used for longest");
+}
+
+#[tokio::test]
+async fn a_repository_above_the_limit_is_loaded_once() {
+    let (remotes, state) = (remotes(), tempfile::tempdir().expect("a folder"));
+    let settings = GitSettings { maximum_copy: 1, ..settings(state.path()) };
+    let (engine, counter) = engine(settings, GitLogin::anonymous()).await;
+    let before = read(&engine, &remotes).await;
+    let (copy, fetches) = (added(state.path(), &[]), counter.count(GitOperation::Fetch));
+    for _ in 0..10 {
+        assert_eq!(read(&engine, &remotes).await, before);
+    }
+    assert_eq!((counter.count(GitOperation::Fetch), copies(state.path())), (fetches, vec![copy.clone()]));
+    // What a new tip adds is more than it may grow by.
+    remotes.push("main", FILE, "tag: 1.0.1\n");
+    let now = read(&engine, &remotes).await;
+    assert_eq!(now, [GitEntry::File("tag: 1.0.1\n".to_owned())]);
+    assert_eq!(copies(state.path()), [copy.clone()]);
+    assert_eq!(read(&engine, &remotes).await, now);
+    assert_ne!(copies(state.path()), [copy]);
+    let fetches = counter.count(GitOperation::Fetch);
+    read(&engine, &remotes).await;
+    assert_eq!(counter.count(GitOperation::Fetch), fetches, "made anew once");
+}
+
+#[tokio::test]
+async fn a_copy_of_too_many_files_is_made_anew() {
+    let (remotes, state) = (remotes(), tempfile::tempdir().expect("a folder"));
+    let engine = started(settings(state.path())).await;
+    read(&engine, &remotes).await;
+    let copy = added(state.path(), &[]);
+    // As many tips leave behind, each with some files of Git.
+    for number in 0..700 {
+        std::fs::write(copy.join(format!("objects/pack/pack-{number}.keep")), "").expect("our folder");
+    }
+    remotes.push("main", FILE, "tag: 1.0.1\n");
+    read(&engine, &remotes).await;
+    assert_eq!(copies(state.path()), [copy.clone()]);
+    let entries = read(&engine, &remotes).await;
+    assert_eq!(entries, [GitEntry::File("tag: 1.0.1\n".to_owned())]);
+    assert!(!copy.exists() && copies(state.path()).len() == 1, "{:?}", copies(state.path()));
+}
+
+#[tokio::test]
+async fn a_copy_that_is_pushed_from_is_not_removed() {
+    let (first, second, state) = (remotes(), remotes(), tempfile::tempdir().expect("a folder"));
+    let script = state.path().join("git");
+    let place = state.path().display();
+    // Pushes wait until the other repository was read.
+    let waits = format!("touch {place}/pushing; while [ ! -e {place}/read ]; do sleep 0.01; done");
+    std::fs::write(&script, format!("#!/bin/sh\ncase \"$*\" in *' push '*) {waits};; esac\nexec git \"$@\"\n"))
+        .expect("ours");
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).expect("ours");
+    let settings = GitSettings { program: script, maximum_state: 1, ..settings(&state.path().join("copies")) };
+    let engine = started(settings).await;
+    let writing = engine.write(plan(&address(&first), "web", FILE, "1.0.0", "1.0.1"));
+    let reading = async {
+        while !state.path().join("pushing").exists() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        read(&engine, &second).await;
+        std::fs::write(state.path().join("read"), "").expect("ours");
+    };
+    let (written, ()) = tokio::join!(writing, reading);
+    assert!(written.expect("the copy is still there").pushed);
+    read(&engine, &second).await;
+    second.push("main", FILE, "tag: 1.0.1\n");
+    read(&engine, &second).await;
+    assert_eq!(copies(&state.path().join("copies")).len(), 1, "afterwards it goes");
+}
+
+#[tokio::test]
+async fn what_an_end_left_half_made_is_removed_at_the_start() {
+    let (remotes, state) = (remotes(), tempfile::tempdir().expect("a folder"));
+    let before = read(&started(settings(state.path())).await, &remotes).await;
+    let copy = added(state.path(), &[]);
+    let name = copy.file_name().expect("a name").to_string_lossy().into_owned();
+    let key = name.split_once('-').expect("a number").0;
+    let half = state.path().join(format!("{key}-7.git"));
+    std::fs::create_dir(&half).expect("ours");
+    std::fs::write(state.path().join("else"), "not ours").expect("ours");
+    let (engine, counter) = engine(settings(state.path()), GitLogin::anonymous()).await;
+    assert_eq!(copies(state.path()), [copy.clone(), state.path().join("else")], "what is not ours stays");
+    assert_eq!(read(&engine, &remotes).await, before);
+    assert_eq!(counter.count(GitOperation::Fetch), 0, "the copy that is there is used");
 }

@@ -25,6 +25,7 @@ pub(super) async fn make(
     commits: &[Commit],
     now: Timestamp,
 ) -> Result<Vec<CommitId>, GitError> {
+    mirror.grow();
     let trees = trees(mirror, git, parent, commits).await?;
     let mut made: Vec<CommitId> = Vec::new();
     for (commit, tree) in commits.iter().zip(trees) {

@@ -13,7 +13,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::address::Address;
 use super::command::{Git, Order, arguments};
-use super::mirror::{Mirror, folder_size};
+use super::copies::{Copies, Limits};
+use super::mirror::Mirror;
 use super::observe::{GitObserver, Nobody};
 use super::ownership::Own;
 use super::queue::Queues;
@@ -45,7 +46,7 @@ pub struct GitSettings {
     pub time: Duration,
     /// How often a push is tried on a branch that moves.
     pub attempts: u32,
-    /// How many bytes the copy of one repository may have before it is made anew.
+    /// By how many bytes the copy of one repository may grow before it is made anew.
     pub maximum_copy: u64,
     /// How many bytes all copies may have; those that were not used for longest are removed.
     pub maximum_state: u64,
@@ -98,14 +99,14 @@ pub(super) struct Inner {
     pub tips: Tips,
     pub own: Own,
     keys: Mutex<HashMap<GitBranch, (Timestamp, RepositoryKey)>>,
-    mirrors: Mutex<HashMap<String, Arc<Mirror>>>,
+    pub copies: Copies,
 }
 
 /// A repository with a login that is good now.
 pub(super) struct Open {
     /// The configuration of Git for it.
     pub session: Session,
-    /// Its copy; never shared between logins.
+    /// Its copy; never shared between logins, and never removed as long as this value lives.
     pub mirror: Arc<Mirror>,
     /// What tells it from others.
     pub key: RepositoryKey,
@@ -136,9 +137,10 @@ impl GitEngine {
         check_version(&git, &settings.state).await?;
         let signer = Signer { secrets, path };
         let window = settings.window;
-        let (tips, keys, mirrors) = (Tips::default(), Mutex::default(), Mutex::default());
-        let inner =
-            Arc::new(Inner { git, settings, logins, forge, clock, signer, tips, own: Own::default(), keys, mirrors });
+        let limits = Limits { growth: settings.maximum_copy, all: settings.maximum_state };
+        let (tips, keys, copies) = (Tips::default(), Mutex::default(), Copies::found(&settings.state, limits));
+        let own = Own::default();
+        let inner = Arc::new(Inner { git, settings, logins, forge, clock, signer, tips, own, keys, copies });
         Ok(Self { queues: Queues::new(inner.clone(), window, observer), reads: Reads::new(inner.clone()), inner })
     }
 
@@ -194,13 +196,7 @@ impl Inner {
         }
         let session = Session::open(&address, &login, self.settings.proxy.as_ref())?;
         let key = key(&address, &login);
-        Ok(Open { session, mirror: self.mirror(&key), key })
-    }
-
-    fn mirror(&self, RepositoryKey(key): &RepositoryKey) -> Arc<Mirror> {
-        let mut mirrors = self.mirrors.lock().unwrap_or_else(PoisonError::into_inner);
-        let folder = self.settings.state.join(format!("{key}.git"));
-        mirrors.entry(key.to_owned()).or_insert_with(|| Arc::new(Mirror::new(folder))).clone()
+        Ok(Open { session, mirror: self.copies.of(&key.0), key })
     }
 
     /// Where `branch` stands, asked for no earlier than `fresh_since`.
@@ -247,34 +243,6 @@ impl Inner {
         let order = Order { what, arguments: words, input: Vec::new(), session: Some(session) };
         let output = self.git.run(&self.settings.state, order).await?;
         Ok(Refs::parse(&String::from_utf8_lossy(&output)))
-    }
-
-    /// Removes copies that were not used for longest, as long as all together are too large.
-    pub fn tidy(&self, keep: &Mirror) {
-        let mut copies: Vec<(std::time::SystemTime, u64, PathBuf)> = Vec::new();
-        for entry in std::fs::read_dir(&self.settings.state).into_iter().flatten().flatten() {
-            let used = entry.metadata().and_then(|metadata| metadata.modified());
-            copies.push((used.unwrap_or(std::time::UNIX_EPOCH), folder_size(&entry.path()), entry.path()));
-        }
-        copies.sort();
-        let mut total: u64 = copies.iter().map(|(_, size, _)| size).sum();
-        for (_, size, folder) in copies {
-            if total <= self.settings.maximum_state {
-                return;
-            }
-            let mirrors = self.mirrors.lock().unwrap_or_else(PoisonError::into_inner);
-            let used = mirrors.values().find(|mirror| mirror.folder == folder).cloned();
-            drop(mirrors);
-            let guard = used.as_ref().map(|mirror| mirror.change.try_lock());
-            let free = folder != keep.folder && !matches!(guard, Some(Err(_)));
-            if free
-                && used
-                    .as_ref()
-                    .map_or_else(|| std::fs::remove_dir_all(&folder).is_ok(), |mirror| mirror.discard().is_ok())
-            {
-                total = total.saturating_sub(size);
-            }
-        }
     }
 }
 

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::command::{Git, Order, arguments};
+use super::objects::{Object, Objects};
 use super::session::{REMOTE, Session};
 use crate::model::{CommitId, Reason};
 use crate::ports::GitError;
@@ -12,68 +14,140 @@ use crate::ports::GitError;
 /// Objects that are larger are not read.
 pub(super) const MAXIMUM_FILE: usize = 4 * 1024 * 1024;
 
-/// How many bytes of objects are kept in memory for one repository.
-const MAXIMUM_CACHE: usize = 8 * 1024 * 1024;
+/// By how many files a copy may grow before it is made anew: each tip that is fetched adds some, and slows Git down a little.
+const MAXIMUM_GROWTH: u64 = 600;
 
-/// An object of Git.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Object {
-    /// Its bytes.
-    Bytes(Arc<Vec<u8>>),
-    /// It is larger than [`MAXIMUM_FILE`].
-    TooLarge,
-}
+/// Without the contents of files: those that are wanted are fetched by their ids.
+const FILTER: &str = "--filter=blob:none";
 
-/// A copy, in a folder of its own. Nothing of it is needed: it is made anew where it is lost.
+/// The file in a copy that says that it is made, and how large it was then.
+const MARK: &str = "fairlead";
+
+/// A copy, in a folder of its own. Nothing of it is needed: another one is made in its place where it is lost.
 pub(super) struct Mirror {
     /// The folder.
     pub folder: PathBuf,
-    cache: Mutex<Cache>,
-    /// Held by whoever changes the copy, or relies on it not being made anew.
+    /// The name of the repository, as one login sees it.
+    pub key: String,
+    /// The number of this copy.
+    pub serial: u64,
+    /// The larger, the later it was taken into use.
+    pub taken: AtomicU64,
+    /// Held by whoever changes the copy.
     pub change: tokio::sync::Mutex<()>,
+    objects: Objects,
+    state: Mutex<State>,
 }
 
+/// How large a copy is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Size {
+    /// The bytes of its files.
+    pub bytes: u64,
+    /// How many files it has.
+    files: u64,
+}
+
+/// What is known of a copy.
 #[derive(Default)]
-struct Cache {
-    objects: HashMap<String, Object>,
-    bytes: usize,
+struct State {
+    size: Size,
+    /// What it had when what was asked of it first was there.
+    fresh: Option<Size>,
+    /// Whether something was added since it was measured.
+    grown: bool,
+    /// Whether it holds all files of its tips, because the server gives none alone.
+    whole: bool,
+    given_up: bool,
 }
 
 impl Mirror {
-    /// The copy in `folder`, which need not exist.
-    pub fn new(folder: PathBuf) -> Self {
-        Self { folder, cache: Mutex::default(), change: tokio::sync::Mutex::default() }
+    /// The copy in `folder`, which does not exist.
+    pub fn new(folder: PathBuf, key: String, serial: u64, objects: Objects, whole: bool) -> Self {
+        let state = Mutex::new(State { whole, ..State::default() });
+        Self { folder, key, serial, taken: AtomicU64::default(), change: tokio::sync::Mutex::default(), objects, state }
     }
 
-    /// Makes the copy where there is none; an existing one that is larger than `maximum` bytes is made anew.
-    pub async fn prepare(&self, git: &Git, commit: &CommitId, maximum: u64) -> Result<(), GitError> {
-        if self.folder.join("fairlead").exists() {
-            if self.size() <= maximum {
-                return Ok(());
-            }
-            tracing::info!(folder = %self.folder.display(), "the copy of a repository has grown too large and is made anew");
+    /// The copy that was found in `folder`.
+    pub fn found(folder: PathBuf, key: String, serial: u64, objects: Objects) -> Self {
+        let copy = Self::new(folder, key, serial, objects, false);
+        let fresh = std::fs::read_to_string(copy.folder.join(MARK)).ok().and_then(|text| Size::parse(&text));
+        *copy.state() = State { size: Size::of(&copy.folder), fresh, ..State::default() };
+        copy
+    }
+
+    /// Makes the copy where there is none.
+    pub async fn prepare(&self, git: &Git, commit: &CommitId) -> Result<(), GitError> {
+        if self.is_made() {
+            return Ok(());
         }
-        self.discard()?;
         std::fs::create_dir_all(&self.folder).map_err(|error| self.local(&error))?;
         let format = if commit.as_str().len() == 64 { "--object-format=sha256" } else { "--object-format=sha1" };
         let arguments = arguments(["init", "--quiet", "--bare", "--template=", format]);
         let what = format!("cannot make a copy in `{}`", self.folder.display());
         git.run(&self.folder, Order { what, arguments, input: Vec::new(), session: None }).await?;
-        std::fs::write(self.folder.join("fairlead"), "").map_err(|error| self.local(&error))
+        std::fs::write(self.folder.join(MARK), "").map_err(|error| self.local(&error))
     }
 
-    /// Throws the copy away.
-    pub fn discard(&self) -> Result<(), GitError> {
-        *self.cache.lock().unwrap_or_else(PoisonError::into_inner) = Cache::default();
-        match std::fs::remove_dir_all(&self.folder) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(self.local(&error)),
-            _ => Ok(()),
+    /// Whether it was made to the end.
+    pub fn is_made(&self) -> bool {
+        self.folder.join(MARK).exists()
+    }
+
+    /// Has it removed as soon as nobody uses it.
+    pub fn give_up(&self) {
+        self.state().given_up = true;
+    }
+
+    /// Tells that something is added.
+    pub fn grow(&self) {
+        self.state().grown = true;
+    }
+
+    /// Whether something was added since it was measured.
+    pub fn has_grown(&self) -> bool {
+        self.state().grown
+    }
+
+    /// Whether it holds all files of its tips.
+    pub fn is_whole(&self) -> bool {
+        self.state().whole
+    }
+
+    /// How large it was when it was measured last.
+    pub fn size(&self) -> Size {
+        self.state().size
+    }
+
+    /// Whether it has grown by more than so many bytes, or by too many files, since it was made.
+    pub fn is_worn(&self, growth: u64) -> bool {
+        let state = self.state();
+        let fresh = state.fresh.unwrap_or_default();
+        state.size.bytes > fresh.bytes.saturating_add(growth) || state.size.files > fresh.files + MAXIMUM_GROWTH
+    }
+
+    /// Finds out how large it is now. What it has when it is measured for the first time after all went `well` is what it has to have; where that
+    /// is more than `limit` bytes, it is told.
+    pub async fn measure(&self, well: bool, limit: u64) {
+        self.state().grown = false;
+        let folder = self.folder.clone();
+        let Ok(size) = tokio::task::spawn_blocking(move || Size::of(&folder)).await else { return };
+        let mut state = self.state();
+        state.size = size;
+        if well && state.fresh.is_none() {
+            state.fresh = Some(size);
+            drop(state);
+            if size.bytes > limit {
+                tracing::warn!(folder = %self.folder.display(), bytes = size.bytes, "the copy of a repository is large from the first");
+            }
+            if let Err(error) = std::fs::write(self.folder.join(MARK), size.text()) {
+                tracing::debug!(folder = %self.folder.display(), %error, "the size of a copy is not remembered");
+            }
         }
     }
 
-    /// How many bytes its files have.
-    fn size(&self) -> u64 {
-        folder_size(&self.folder)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn local(&self, error: &std::io::Error) -> GitError {
@@ -101,8 +175,10 @@ impl Mirror {
     }
 
     async fn fetch(&self, git: &Git, session: &Session, refspec: &str, shown: &str) -> Result<(), GitError> {
+        self.grow();
+        let filter = if self.is_whole() { "--no-filter" } else { FILTER };
         let mut arguments = arguments(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--depth=1"]);
-        arguments.extend(["--recurse-submodules=no", "--filter=blob:none", "--", REMOTE, refspec].map(str::to_owned));
+        arguments.extend(["--recurse-submodules=no", filter, "--", REMOTE, refspec].map(str::to_owned));
         let what = format!("cannot fetch `{shown}`");
         git.run(&self.folder, Order { what, arguments, input: Vec::new(), session: Some(session) }).await.map(|_| ())
     }
@@ -124,11 +200,11 @@ impl Mirror {
         // As Git itself fetches what a partial clone lacks: without a word on what is here, so that all is sent.
         let mut arguments = arguments(["-c", "fetch.negotiationAlgorithm=noop", "fetch", "--quiet", "--no-tags"]);
         arguments.extend(
-            ["--no-write-fetch-head", "--recurse-submodules=no", "--filter=blob:none", "--stdin", "--", REMOTE]
-                .map(str::to_owned),
+            ["--no-write-fetch-head", "--recurse-submodules=no", FILTER, "--stdin", "--", REMOTE].map(str::to_owned),
         );
         let what = format!("cannot fetch files of `{shown}`");
         let input = missing.iter().flat_map(|id| format!("{id}\n").into_bytes()).collect();
+        self.grow();
         git.run(&self.folder, Order { what, arguments, input, session: Some(session) }).await?;
         found.extend(self.local_objects(git, &missing).await?);
         match missing.iter().find(|id| !found.contains_key(*id)) {
@@ -142,12 +218,9 @@ impl Mirror {
     /// Those of the objects `ids` that the copy has.
     pub async fn local_objects(&self, git: &Git, ids: &[String]) -> Result<HashMap<String, Object>, GitError> {
         let mut found = HashMap::new();
-        {
-            let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-            for id in ids {
-                if let Some(object) = cache.objects.get(id) {
-                    found.insert(id.clone(), object.clone());
-                }
+        for id in ids {
+            if let Some(object) = self.objects.get(self.serial, id).await {
+                found.insert(id.clone(), object);
             }
         }
         let unknown: Vec<&String> = ids.iter().filter(|id| !found.contains_key(*id)).collect();
@@ -163,10 +236,9 @@ impl Mirror {
             read = parse_objects(&self.cat_file(git, "--batch", &small).await?)
                 .ok_or_else(|| GitError::new(Reason::GitFailed, "the answer of `git cat-file` cannot be read"))?;
         }
-        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        for (id, size) in sizes {
+        for id in sizes.into_keys() {
             let object = read.remove(&id).map_or(Object::TooLarge, |bytes| Object::Bytes(Arc::new(bytes)));
-            cache.keep(&id, &object, size);
+            self.objects.keep(self.serial, &id, &object).await;
             found.insert(id, object);
         }
         Ok(found)
@@ -179,29 +251,40 @@ impl Mirror {
     }
 }
 
-impl Cache {
-    fn keep(&mut self, id: &str, object: &Object, size: usize) {
-        if *object == Object::TooLarge || size > MAXIMUM_CACHE / 4 {
-            return;
-        }
-        if self.bytes + size > MAXIMUM_CACHE {
-            *self = Self::default();
-        }
-        if self.objects.insert(id.to_owned(), object.clone()).is_none() {
-            self.bytes += size;
+impl Drop for Mirror {
+    fn drop(&mut self) {
+        if self.state().given_up
+            && let Err(error) = std::fs::remove_dir_all(&self.folder)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(folder = %self.folder.display(), %error, "a copy that is not needed any more cannot be removed");
         }
     }
 }
 
-/// How many bytes the files in `folder` have, all together.
-pub(super) fn folder_size(folder: &Path) -> u64 {
-    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
-    let size = |entry: std::fs::DirEntry| match entry.metadata() {
-        Ok(metadata) if metadata.is_dir() => folder_size(&entry.path()),
-        Ok(metadata) => metadata.len(),
-        Err(_) => 0,
-    };
-    entries.flatten().map(size).sum()
+impl Size {
+    /// What the files in `folder` have, all together.
+    fn of(folder: &Path) -> Self {
+        let mut size = Self::default();
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let Ok(metadata) = entry.metadata() else { continue };
+            let Self { bytes, files } = match metadata.is_dir() {
+                true => Self::of(&entry.path()),
+                false => Self { bytes: metadata.len(), files: 1 },
+            };
+            size = Self { bytes: size.bytes + bytes, files: size.files + files };
+        }
+        size
+    }
+
+    fn text(self) -> String {
+        format!("{} {}\n", self.bytes, self.files)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (bytes, files) = text.trim().split_once(' ')?;
+        Some(Self { bytes: bytes.parse().ok()?, files: files.parse().ok()? })
+    }
 }
 
 /// The sizes of the objects that are there, from `<id> <kind> <size>` and `<id> missing`.

@@ -77,35 +77,38 @@ impl Inner {
         tip: &GitTip,
         paths: &BTreeSet<String>,
     ) -> Result<BTreeMap<String, Standing>, GitError> {
-        let open = self.open(branch).await?;
-        self.standing(&open, branch, tip, paths).await
+        let mut open = self.open(branch).await?;
+        self.standing(&mut open, branch, tip, paths).await
     }
 
     /// What the commit `tip` says of itself.
     pub async fn commit(&self, branch: &GitBranch, tip: &GitTip) -> Result<GitCommit, GitError> {
-        let Open { session, mirror, .. } = self.open(branch).await?;
+        let Open { session, mirror, key: _ } = self.open(branch).await?;
         let shown = branch.to_string();
-        let _change = mirror.change.lock().await;
-        mirror.prepare(&self.git, &tip.commit, self.settings.maximum_copy).await?;
-        mirror.ensure(&self.git, &session, &tip.branch, &tip.commit, &shown).await?;
-        let text = commit_text(&mirror, &self.git, &session, &tip.commit, &shown).await?;
-        self.tidy(&mirror);
-        commit_of(&text).ok_or_else(|| unreadable(tip.commit.as_str(), &shown))
+        let text = async {
+            let _change = mirror.change.lock().await;
+            mirror.prepare(&self.git, &tip.commit).await?;
+            mirror.ensure(&self.git, &session, &tip.branch, &tip.commit, &shown).await?;
+            commit_text(&mirror, &self.git, &session, &tip.commit, &shown).await
+        };
+        let text = text.await;
+        self.copies.tidy(&mirror, false).await;
+        commit_of(&text?).ok_or_else(|| unreadable(tip.commit.as_str(), &shown))
     }
 
-    /// What stands at `paths` of `tip`. A copy that is broken is made anew, once.
+    /// What stands at `paths` of `tip`. A copy that is broken or has grown too large is made anew, once; `open` has the one that was read.
     pub async fn standing(
         &self,
-        open: &Open,
+        open: &mut Open,
         branch: &GitBranch,
         tip: &GitTip,
         paths: &BTreeSet<String>,
     ) -> Result<BTreeMap<String, Standing>, GitError> {
-        let _change = open.mirror.change.lock().await;
+        open.mirror = self.copies.fit(&open.mirror);
         match self.try_standing(open, branch, tip, paths).await {
             Err(error) if error.reason == Reason::GitFailed => {
                 tracing::debug!(error = error.message, "the copy of a repository is made anew");
-                open.mirror.discard()?;
+                open.mirror = self.copies.anew(&open.mirror);
                 self.try_standing(open, branch, tip, paths).await
             }
             found => found,
@@ -119,13 +122,17 @@ impl Inner {
         tip: &GitTip,
         paths: &BTreeSet<String>,
     ) -> Result<BTreeMap<String, Standing>, GitError> {
-        let Open { session, mirror, .. } = open;
+        let Open { session, mirror, key: _ } = open;
         let shown = branch.to_string();
-        mirror.prepare(&self.git, &tip.commit, self.settings.maximum_copy).await?;
-        mirror.ensure(&self.git, session, &tip.branch, &tip.commit, &shown).await?;
-        let found = standing(mirror, &self.git, session, &tip.commit, paths, &shown).await?;
-        self.tidy(mirror);
-        Ok(found)
+        let found = async {
+            let _change = mirror.change.lock().await;
+            mirror.prepare(&self.git, &tip.commit).await?;
+            mirror.ensure(&self.git, session, &tip.branch, &tip.commit, &shown).await?;
+            standing(mirror, &self.git, session, &tip.commit, paths, &shown).await
+        };
+        let found = found.await;
+        self.copies.tidy(mirror, found.is_ok()).await;
+        found
     }
 }
 

@@ -43,10 +43,10 @@ impl Inner {
     /// # Errors
     /// What stands in the way of all that still wait.
     pub async fn round(&self, key: &QueueKey, pending: &mut Vec<Pending>) -> Result<Round, GitError> {
-        let open = self.open(&key.base).await?;
+        let mut open = self.open(&key.base).await?;
         let target = self.target(&open, key).await?;
         let paths = paths(pending.iter().map(|one| &one.plan));
-        let files = self.standing(&open, &key.base, &target.base, &paths).await?;
+        let files = self.standing(&mut open, &key.base, &target.base, &paths).await?;
         let wanted: Vec<Wanted<'_>> =
             pending.iter().map(|one| Wanted { plan: &one.plan, pushed: !one.pushed.is_empty() }).collect();
         let Batch { mut commits, there, failed } = batch(&files, &wanted);

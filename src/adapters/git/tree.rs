@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::command::Git;
-use super::mirror::{Mirror, Object};
+use super::mirror::Mirror;
+use super::objects::Object;
 use super::session::Session;
 use crate::model::{CommitId, GitEntry, Reason};
 use crate::ports::GitError;
