@@ -1,11 +1,15 @@
 //! The adapter keeps the contract of its port, whatever the server.
 
 use async_trait::async_trait;
-use fairlead::model::{CommitVia, Concealed, GitBranch, GitLogin, LoginMethod};
+use fairlead::adapters::git::GitOperation;
+use fairlead::model::{CommitVia, Concealed, GitBranch, GitLogin, HostKeys, LoginMethod};
+use fairlead::ports::Git as _;
 use k8s_openapi::jiff::Timestamp;
+use russh::keys::ssh_key::LineEnding;
 
 use crate::contract::{FILES, Remote, check_git};
 use crate::server::{Server, basic};
+use crate::ssh::{SshServer, new_key};
 use crate::support::{Remotes, at, engine, settings};
 
 struct Bare {
@@ -84,4 +88,26 @@ async fn a_server_without_filters_is_read_whole() {
     let address = remotes.repository().to_str().expect("a readable path").to_owned();
     let (engine, _) = engine(settings(state.path()), GitLogin::anonymous()).await;
     check_git(&engine, &Bare::new(remotes, address), Timestamp::now).await;
+}
+
+/// Over SSH without `AcceptEnv`: filters, but no object by its id.
+#[tokio::test]
+async fn a_server_of_the_first_protocol_is_read_with_filters_and_without() {
+    for filters in ["true", "false"] {
+        let (remotes, state, key) = (Remotes::new(FILES), tempfile::tempdir().expect("a folder"), new_key());
+        remotes.git(&["config", "uploadpack.allowFilter", filters]);
+        let server = SshServer::start_without_variables(remotes.folder.path(), key.public_key()).await;
+        let address = format!("ssh://git@127.0.0.1:{}/web.git", server.port);
+        let private_key = Concealed::new(key.to_openssh(LineEnding::LF).expect("a key").as_str());
+        let host_keys = HostKeys::Known(server.known_host.clone());
+        let login = GitLogin { method: LoginMethod::Ssh { private_key }, host_keys, ..GitLogin::anonymous() };
+        let (engine, counter) = engine(settings(state.path()), login).await;
+        let remote = Bare::new(remotes, address);
+        check_git(&engine, &remote, Timestamp::now).await;
+        remote.push("main", "moved.yaml", "tag: 1.0.0\n").await;
+        let before = counter.count(GitOperation::Fetch);
+        let tip = engine.tip(&remote.repository(), Timestamp::now()).await.expect("a tip");
+        engine.read(&remote.repository(), &tip, &["moved.yaml".to_owned()]).await.expect("a file");
+        assert_eq!(counter.count(GitOperation::Fetch), before + 1, "what it does not do is remembered");
+    }
 }

@@ -3,12 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
+use std::time::Duration;
 
 use russh::keys::{Algorithm, PrivateKey, PublicKey};
 use russh::server::{Auth, ChannelOpenHandle, Config, Handler, Msg, Session, VerifiedPublicKey, run_stream};
 use russh::{Channel, ChannelId};
 use tokio::net::TcpListener;
 use tokio::process::Command;
+
+/// What a program complains of, in the protocol.
+const STDERR: u32 = 1;
 
 /// The server; it ends with its runtime.
 pub struct SshServer {
@@ -22,22 +26,31 @@ struct Client {
     folder: PathBuf,
     key: PublicKey,
     channel: Option<Channel<Msg>>,
+    variables: bool,
     protocol: String,
 }
 
 impl SshServer {
     /// Serves the repositories in `folder` to whoever has the key `key`.
     pub async fn start(folder: &Path, key: &PublicKey) -> Self {
-        let host_key = new_key();
+        Self::start_with(folder, key, config(new_key()), true).await
+    }
+
+    /// The same, but it takes no variables, as OpenSSH does without `AcceptEnv`: Git speaks the protocol's first version then.
+    pub async fn start_without_variables(folder: &Path, key: &PublicKey) -> Self {
+        Self::start_with(folder, key, config(new_key()), false).await
+    }
+
+    async fn start_with(folder: &Path, key: &PublicKey, config: Config, variables: bool) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("loopback has a free port");
         let port = listener.local_addr().expect("a listener has an address").port();
-        let line = host_key.public_key().to_openssh().expect("a key");
-        let config = Arc::new(Config { keys: vec![host_key], ..Config::default() });
+        let line = config.keys[0].public_key().to_openssh().expect("a key");
+        let config = Arc::new(config);
         let (folder, key) = (folder.to_owned(), key.clone());
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let client =
-                    Client { folder: folder.clone(), key: key.clone(), channel: None, protocol: String::new() };
+                let (folder, key) = (folder.clone(), key.clone());
+                let client = Client { folder, key, channel: None, variables, protocol: String::new() };
                 let config = config.clone();
                 tokio::spawn(async move {
                     // A client that does not trust us breaks off.
@@ -49,6 +62,11 @@ impl SshServer {
         });
         Self { port, known_host: format!("[127.0.0.1]:{port} {line}\n") }
     }
+}
+
+/// Without a pause before it says that nobody comes in without a key, which every client asks first.
+fn config(host_key: PrivateKey) -> Config {
+    Config { keys: vec![host_key], auth_rejection_time_initial: Some(Duration::ZERO), ..Config::default() }
 }
 
 /// A new key.
@@ -81,7 +99,7 @@ impl Handler for Client {
         value: &str,
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        if name == "GIT_PROTOCOL" {
+        if name == "GIT_PROTOCOL" && self.variables {
             value.clone_into(&mut self.protocol);
         }
         session.channel_success(channel)
@@ -102,17 +120,18 @@ impl Handler for Client {
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .expect("Git starts");
         tokio::spawn(async move {
             let (mut reader, writer) = channel.split();
             let (mut stdin, mut stdout) = (child.stdin.take().expect("a pipe"), child.stdout.take().expect("a pipe"));
+            let mut stderr = child.stderr.take().expect("a pipe");
             let receive = tokio::spawn(async move {
                 let _ = tokio::io::copy(&mut reader.make_reader(), &mut stdin).await;
             });
-            let mut sink = writer.make_writer();
-            let _ = tokio::io::copy(&mut stdout, &mut sink).await;
+            let (mut output, mut errors) = (writer.make_writer(), writer.make_writer_ext(Some(STDERR)));
+            let _ = tokio::join!(tokio::io::copy(&mut stdout, &mut output), tokio::io::copy(&mut stderr, &mut errors));
             let status = child.wait().await.expect("it ends");
             let _ = writer.exit_status(u32::try_from(status.code().unwrap_or(1)).unwrap_or(1)).await;
             let _ = writer.eof().await;

@@ -20,6 +20,10 @@ const MAXIMUM_GROWTH: u64 = 600;
 /// Without the contents of files: those that are wanted are fetched by their ids.
 const FILTER: &str = "--filter=blob:none";
 
+/// What Git says of a server that gives tips without files, but no single files: one that speaks the protocol's first version, as over SSH where
+/// `AcceptEnv` does not let the wish for the second one through.
+const NOT_ALONE: &[&str] = &["unadvertised object", "not our ref"];
+
 /// The file in a copy that says that it is made, and how large it was then.
 const MARK: &str = "fairlead";
 
@@ -205,7 +209,14 @@ impl Mirror {
         let what = format!("cannot fetch files of `{shown}`");
         let input = missing.iter().flat_map(|id| format!("{id}\n").into_bytes()).collect();
         self.grow();
-        git.run(&self.folder, Order { what, arguments, input, session: Some(session) }).await?;
+        let fetched = git.run(&self.folder, Order { what, arguments, input, session: Some(session) }).await;
+        if let Err(error) = &fetched
+            && NOT_ALONE.iter().any(|words| error.message.contains(words))
+        {
+            // The copy that is made in place of this one will do without asking for single files.
+            self.state().whole = true;
+        }
+        fetched?;
         found.extend(self.local_objects(git, &missing).await?);
         match missing.iter().find(|id| !found.contains_key(*id)) {
             Some(id) => {
@@ -268,10 +279,8 @@ impl Size {
         let mut size = Self::default();
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
             let Ok(metadata) = entry.metadata() else { continue };
-            let Self { bytes, files } = match metadata.is_dir() {
-                true => Self::of(&entry.path()),
-                false => Self { bytes: metadata.len(), files: 1 },
-            };
+            let Self { bytes, files } =
+                if metadata.is_dir() { Self::of(&entry.path()) } else { Self { bytes: metadata.len(), files: 1 } };
             size = Self { bytes: size.bytes + bytes, files: size.files + files };
         }
         size
