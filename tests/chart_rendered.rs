@@ -23,6 +23,22 @@ fn the_binary_knows_every_argument_that_the_chart_passes() {
     }
 }
 
+#[test]
+fn copies_of_repositories_are_told_how_large_their_folder_may_be() {
+    for (name, objects) in snapshots() {
+        let deployment = of_kind(&objects, "Deployment").next().expect("a Deployment");
+        let volumes = deployment["spec"]["template"]["spec"]["volumes"].as_array().expect("volumes");
+        let limit = volumes.iter().find(|volume| volume["name"] == "git").map(|volume| {
+            let limit = volume["emptyDir"]["sizeLimit"].as_str().expect("a size");
+            assert!(fairlead::lower::size(limit).is_ok(), "{name}: {limit}");
+            format!("--git-state-size={limit}")
+        });
+        let arguments = container(deployment)["args"].as_array().expect("the chart passes arguments");
+        let told = arguments.iter().filter_map(Value::as_str).find(|text| text.starts_with("--git-state-size"));
+        assert_eq!(told, limit.as_deref(), "{name}");
+    }
+}
+
 /// A flag that the chart calls unknown, and that the binary knows, is refused for nothing.
 #[test]
 fn the_binary_knows_no_argument_that_the_chart_refuses() {

@@ -97,6 +97,15 @@ async fn of_too_many_copies_the_one_that_was_not_used_for_longest_goes() {
     assert!(of_second.exists(), "in a folder of its own");
 }
 
+#[test]
+fn copies_leave_room_in_their_folder_for_one_more_fetch() {
+    let mebibyte = 1024 * 1024;
+    for (folder, copy, all) in [(64, 16, 48), (2048, 512, 1536), (10_240, 512, 7680)] {
+        let settings = GitSettings::new("copies").within(folder * mebibyte);
+        assert_eq!((settings.maximum_copy, settings.maximum_state), (copy * mebibyte, all * mebibyte), "{folder} MiB");
+    }
+}
+
 #[tokio::test]
 async fn reading_a_copy_keeps_it() {
     let (first, second, third) = (remotes(), remotes(), remotes());
@@ -130,7 +139,7 @@ async fn a_repository_above_the_limit_is_loaded_once() {
     remotes.push("main", FILE, "tag: 1.0.1\n");
     let now = read(&engine, &remotes).await;
     assert_eq!(now, [GitEntry::File("tag: 1.0.1\n".to_owned())]);
-    assert_eq!(copies(state.path()), [copy.clone()]);
+    assert_eq!(copies(state.path()), std::slice::from_ref(&copy));
     assert_eq!(read(&engine, &remotes).await, now);
     assert_ne!(copies(state.path()), [copy]);
     let fetches = counter.count(GitOperation::Fetch);
@@ -150,7 +159,7 @@ async fn a_copy_of_too_many_files_is_made_anew() {
     }
     remotes.push("main", FILE, "tag: 1.0.1\n");
     read(&engine, &remotes).await;
-    assert_eq!(copies(state.path()), [copy.clone()]);
+    assert_eq!(copies(state.path()), std::slice::from_ref(&copy));
     let entries = read(&engine, &remotes).await;
     assert_eq!(entries, [GitEntry::File("tag: 1.0.1\n".to_owned())]);
     assert!(!copy.exists() && copies(state.path()).len() == 1, "{:?}", copies(state.path()));
@@ -193,9 +202,9 @@ async fn what_an_end_left_half_made_is_removed_at_the_start() {
     let key = name.split_once('-').expect("a number").0;
     let half = state.path().join(format!("{key}-7.git"));
     std::fs::create_dir(&half).expect("ours");
-    std::fs::write(state.path().join("else"), "not ours").expect("ours");
+    std::fs::write(state.path().join("strange"), "not ours").expect("ours");
     let (engine, counter) = engine(settings(state.path()), GitLogin::anonymous()).await;
-    assert_eq!(copies(state.path()), [copy.clone(), state.path().join("else")], "what is not ours stays");
+    assert_eq!(copies(state.path()), [copy.clone(), state.path().join("strange")], "what is not ours stays");
     assert_eq!(read(&engine, &remotes).await, before);
     assert_eq!(counter.count(GitOperation::Fetch), 0, "the copy that is there is used");
 }

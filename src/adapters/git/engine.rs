@@ -33,6 +33,9 @@ use crate::ports::{Clock, ForgeCommits, Git as GitPort, GitError, GitLogins, Sec
 /// How long a repository is taken for the one that its login said.
 const KEY_HOLDS: SignedDuration = SignedDuration::from_secs(20);
 
+/// By how much one copy may grow where there is room enough.
+const MAXIMUM_COPY: u64 = 512 * 1024 * 1024;
+
 /// Limits and places of the engine.
 #[derive(Debug, Clone)]
 pub struct GitSettings {
@@ -65,11 +68,19 @@ impl GitSettings {
             window: Duration::from_secs(1),
             time: Duration::from_secs(90),
             attempts: 12,
-            maximum_copy: 512 * 1024 * 1024,
-            maximum_state: 4 * 1024 * 1024 * 1024,
+            maximum_copy: MAXIMUM_COPY,
+            maximum_state: 0,
             proxy: None,
             folders: false,
         }
+        .within(2 * 1024 * 1024 * 1024)
+    }
+
+    /// The same, in a folder that may not get larger than `bytes`: what a fetch adds is known only when it has ended, so copies may have
+    /// three quarters of it all together, and one may grow by a quarter at most.
+    #[must_use]
+    pub fn within(self, bytes: u64) -> Self {
+        Self { maximum_copy: MAXIMUM_COPY.min(bytes / 4), maximum_state: bytes / 4 * 3, ..self }
     }
 }
 
