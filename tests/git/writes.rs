@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use fairlead::adapters::git::GitOperation;
+use fairlead::adapters::git::{GitOperation, GitSettings};
 use fairlead::model::{GitAccess, GitBranch, GitLogin, Reason};
 use fairlead::ports::{Clock as _, Git as _};
 
@@ -246,4 +246,27 @@ async fn a_broken_copy_is_made_anew() {
     .expect("ours");
     engine.write(plan(&address, "web", "apps/0/values.yaml", "1.0.1", "1.0.2")).await.expect("written again");
     assert_eq!(remotes.text("main", "apps/0/values.yaml").as_deref(), Some("tag: 1.0.2\n"));
+}
+
+#[tokio::test]
+async fn a_branch_that_cannot_be_seen_after_a_push_is_looked_at_again() {
+    let (remotes, state) = (many(1), tempfile::tempdir().expect("a folder"));
+    let (script, f) = (state.path().join("git"), state.path().display());
+    // After the push, three look-ups find nobody.
+    let lost = "echo 'fatal: unable to access: Could not resolve host: git.example.com' >&2; exit 128";
+    let text = format!(
+        "#!/bin/sh\ncase \"$*\" in\n*' push '*) touch {f}/pushed;;\n*' ls-remote '*) if [ -e {f}/pushed ]; then echo x >> {f}/looks; \
+         if [ $(wc -l < {f}/looks) -le 3 ]; then {lost}; fi; fi;;\nesac\nexec git \"$@\"\n"
+    );
+    std::fs::write(&script, text).expect("ours");
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("ours");
+    let address = remotes.repository().to_str().expect("a readable path").to_owned();
+    let settings = GitSettings { program: script, ..settings(&state.path().join("copies")) };
+    let (engine, counter) = engine(settings, GitLogin::anonymous()).await;
+    let written = engine.write(plan(&address, "web", "apps/0/values.yaml", "1.0.0", "1.0.1")).await;
+    let written = written.expect("the server took it");
+    assert!(written.pushed);
+    assert_eq!(remotes.git(&["rev-parse", "main"]).trim(), written.commit.as_str());
+    assert_eq!((remotes.commits("main"), counter.count(GitOperation::Push)), (2, 1));
+    assert_eq!(std::fs::read_to_string(state.path().join("looks")).expect("ours").lines().count(), 4);
 }

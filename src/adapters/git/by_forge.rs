@@ -66,7 +66,7 @@ impl Inner {
             // Those that are there are answered before the others are tried again.
             return if made.is_empty() { stopped } else { Ok(Round::Moved) };
         }
-        let refs = self.look_up(&open.session, &key.shown(), &[Some(key.base_name())]).await?;
+        let refs = self.look_after(&open.session, &key.shown(), key.base_name()).await?;
         if refs.commit(key.base_name()) != made.last() {
             return Ok(Round::Moved);
         }

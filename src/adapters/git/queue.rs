@@ -19,8 +19,8 @@ use crate::pipeline::git::Standing;
 use crate::ports::GitError;
 
 /// Between two tries on a branch that moves.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(100);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// A repository, with the branch that is read and the one that is written.
 #[derive(Debug, Clone)]

@@ -1,5 +1,7 @@
 //! One try to write what waits for a branch.
 
+use tokio::time::Instant;
+
 use super::apply::{Batch, Commit, Wanted, batch, paths};
 use super::by_forge::making;
 use super::command::{Order, arguments};
@@ -7,12 +9,16 @@ use super::commit::make;
 use super::engine::{Inner, Open};
 use super::failure::{broken, class, failure, words};
 use super::process::Broken;
-use super::queue::{Pending, QueueKey};
-use super::session::REMOTE;
+use super::queue::{FIRST_PAUSE, LONGEST_PAUSE, Pending, QueueKey};
+use super::refs::Refs;
+use super::session::{REMOTE, Session};
 use super::tree::{commit_text, header};
 use crate::adapters::fence::{NotLeading, any_ended};
-use crate::model::{CommitId, CommitVia, GitPlan, GitTip, GitWritten, Reason};
+use crate::model::{CommitId, CommitVia, GitBranch, GitPlan, GitTip, GitWritten, Reason};
 use crate::ports::GitError;
+
+/// How often a branch is looked at after a push that cannot be seen.
+const LOOKS: u32 = 6;
 
 /// How a try ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -208,7 +214,7 @@ impl Inner {
             () = any_ended(pending.iter().map(|one| &one.pass)) => Err(Broken::NotLeading(NotLeading)),
         };
         // Whatever Git says: what the branch is now counts. An answer may be lost, and a refusal may mean that it moved.
-        let refs = self.look_up(&open.session, &key.shown(), &[Some(branch)]).await;
+        let refs = self.look_after(&open.session, &key.shown(), branch).await;
         let refusal = match &ended {
             Ok(ended) if ended.success => {
                 for one in pending.iter_mut() {
@@ -237,6 +243,28 @@ impl Inner {
             Some(refusal) if now == target.old => Err(refusal),
             _ => Ok(Round::Moved),
         }
+    }
+
+    /// Where a branch stands after a push, or a commit of a forge. What cannot be seen now may have been written all the same, and whoever is told
+    /// of a failure then never hears of the write: so it is looked at again for a while.
+    pub(super) async fn look_after(
+        &self,
+        session: &Session,
+        shown: &GitBranch,
+        branch: &str,
+    ) -> Result<Refs, GitError> {
+        let (begun, mut pause) = (Instant::now(), FIRST_PAUSE);
+        for _ in 1..LOOKS {
+            match self.look_up(session, shown, &[Some(branch)]).await {
+                Err(error) if begun.elapsed() < self.settings.time => {
+                    tracing::debug!(branch = %shown, %error, "the branch cannot be seen after a push");
+                }
+                found => return found,
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+        self.look_up(session, shown, &[Some(branch)]).await
     }
 }
 
