@@ -81,3 +81,101 @@ async fn nothing_is_pushed_unsigned_when_signing_fails() {
         assert_eq!(remotes.commits("main"), 1);
     }
 }
+
+/// A key of `OpenPGP` for each of `users`, in one armour, with their fingerprints.
+fn open_pgp(users: &[&str]) -> (tempfile::TempDir, String, Vec<String>) {
+    let home = tempfile::tempdir().expect("a folder");
+    std::fs::set_permissions(home.path(), std::os::unix::fs::PermissionsExt::from_mode(0o700)).expect("ours");
+    for user in users {
+        let make = ["--batch", "--quiet", "--passphrase", "", "--quick-gen-key", user, "ed25519", "sign"];
+        let (well, said) = run("gpg", &make, home.path());
+        assert!(well, "{said}");
+    }
+    let (_, key) = run("gpg", &["--batch", "--armor", "--export-secret-keys"], home.path());
+    let (_, list) = run("gpg", &["--batch", "--with-colons", "--list-secret-keys"], home.path());
+    let prints = list.lines().filter_map(|line| line.strip_prefix("fpr:::::::::")).map(|rest| rest.replace(':', ""));
+    let prints = prints.collect();
+    (home, key, prints)
+}
+
+#[tokio::test]
+async fn of_several_openpgp_keys_that_of_the_author_signs() {
+    let users = ["Ann <ann@example.com>", "fairlead <fairlead@example.com>", "Bob <bob@example.com>"];
+    let (home, key, prints) = open_pgp(&users);
+    let (remotes, commit) = written(SigningMethod::OpenPgp, &key).await;
+    let commit = commit.expect("a signed commit");
+    let repository = remotes.repository();
+    let arguments = ["-C", repository.to_str().expect("a readable path"), "verify-commit", "--raw", &commit];
+    let (verified, said) = run("git", &arguments, home.path());
+    run("gpgconf", &["--kill", "all"], home.path());
+    assert!(verified && said.contains(&format!("VALIDSIG {}", prints[1])), "{said}");
+}
+
+#[tokio::test]
+async fn several_openpgp_keys_of_others_are_refused() {
+    let (home, key, _) = open_pgp(&["Ann <ann@example.com>", "Bob <bob@example.com>"]);
+    run("gpgconf", &["--kill", "all"], home.path());
+    let (remotes, commit) = written(SigningMethod::OpenPgp, &key).await;
+    let (reason, message) = commit.expect_err("which one?");
+    assert_eq!((reason, remotes.commits("main")), (Reason::SigningFailed, 1));
+    insta::assert_snapshot!(message, @"cannot sign the commit with `key` of the Secret `argocd/signing`: it holds 2 keys, of which 0 are good and of the author `fairlead@example.com`; keep only the one that is to sign");
+}
+
+/// Set for the process that is killed while it signs: the folder that it works in.
+const CHILD: &str = "FAIRLEAD_TEST_SIGNER";
+
+/// The process that is killed. Without the variable there is nothing to do.
+#[tokio::test]
+async fn the_process_that_is_killed_while_it_signs() {
+    let Some(folder) = std::env::var_os(CHILD).map(std::path::PathBuf::from) else { return };
+    let key = std::fs::read_to_string(folder.join("key")).expect("ours");
+    let _ = written(SigningMethod::OpenPgp, &key).await;
+}
+
+#[tokio::test]
+async fn a_key_that_a_killed_process_left_is_removed_at_the_next_start() {
+    let (home, key, _) = open_pgp(&["fairlead <fairlead@example.com>"]);
+    run("gpgconf", &["--kill", "all"], home.path());
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = folder.path();
+    std::fs::write(place.join("key"), &key).expect("ours");
+    // A `gpg` that has the key, and waits before it signs.
+    let path = std::env::var("PATH").expect("a path");
+    let script = |name: &str, text: &str| {
+        let text = format!("#!/bin/sh\nPATH={path}\n{text}\nexec {name} \"$@\"\n");
+        std::fs::write(place.join(name), text).expect("ours");
+        std::fs::set_permissions(place.join(name), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("ours");
+    };
+    let f = place.display();
+    script(
+        "gpg",
+        &format!(
+            "case \"$*\" in *--detach-sign*) echo $$ > {f}/gpg.pid; echo \"$GNUPGHOME\" > {f}/home; sleep 3600;; esac"
+        ),
+    );
+    script("gpg-agent", &format!("echo $$ > {f}/agent.pid"));
+    let mut command = Command::new(std::env::current_exe().expect("a test"));
+    command.args(["signs::the_process_that_is_killed_while_it_signs", "--exact"]).env(CHILD, place);
+    command.env("PATH", format!("{f}:{path}")).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+    let mut child = command.spawn().expect("it starts");
+    let text = |name: &str| std::fs::read_to_string(place.join(name)).unwrap_or_default().trim().to_owned();
+    while text("home").is_empty() {
+        assert_eq!(child.try_wait().expect("our child"), None, "it signs");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    child.kill().expect("our child");
+    child.wait().expect("our child");
+    let left = std::path::PathBuf::from(text("home"));
+    let files = walkdir::WalkDir::new(&left).into_iter().flatten().filter(|entry| entry.file_type().is_file()).count();
+    assert!(files > 0, "a killed process cleans nothing up");
+    assert!(left.starts_with("/dev/shm") || !Path::new("/dev/shm").exists(), "{}: no disk", left.display());
+
+    let state = tempfile::tempdir().expect("a folder");
+    crate::support::engine(settings(state.path()), GitLogin::anonymous()).await;
+    assert!(!left.exists(), "the next start removes it");
+    for name in ["gpg.pid", "agent.pid"] {
+        let pid = text(name).parse().ok().and_then(rustix::process::Pid::from_raw).expect("an id");
+        // It may have noticed by itself.
+        let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
+    }
+}

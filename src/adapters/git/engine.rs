@@ -14,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 use super::address::Address;
 use super::command::{Git, Order, arguments};
 use super::copies::{Copies, Limits};
+use super::homes::Homes;
 use super::mirror::Mirror;
 use super::observe::{GitObserver, Nobody};
 use super::ownership::Own;
@@ -146,7 +147,7 @@ impl GitEngine {
             observer: observer.clone(),
         };
         check_version(&git, &settings.state).await?;
-        let signer = Signer { secrets, path };
+        let signer = Signer { secrets, path, homes: Homes::swept(&settings.state) };
         let window = settings.window;
         let limits = Limits { growth: settings.maximum_copy, all: settings.maximum_state };
         let (tips, keys, copies) = (Tips::default(), Mutex::default(), Copies::found(&settings.state, limits));

@@ -11,6 +11,7 @@ mod copies;
 mod engine;
 mod failure;
 mod github_app;
+mod homes;
 mod logins;
 mod mirror;
 mod objects;

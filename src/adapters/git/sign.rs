@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
+use super::homes::Homes;
 use super::private::PrivateFile;
 use super::process::{Ended, Group, Run};
 use crate::model::{CommitAuthor, CommitSigning, Reason, SigningMethod};
@@ -29,6 +30,8 @@ pub(super) struct Signer {
     pub secrets: Arc<dyn Secrets>,
     /// Where programs are found.
     pub path: OsString,
+    /// Where `gpg` may have a key.
+    pub homes: Homes,
 }
 
 impl Signer {
@@ -62,7 +65,7 @@ impl Signer {
 
     /// Signs with a home and an agent of its own, which end with this. The agent is a child that does not go its own way, so that none is left.
     async fn open_pgp(&self, private: &str, author: &CommitAuthor, text: &[u8]) -> Result<String, String> {
-        let home = tempfile::Builder::new().prefix("fairlead-").tempdir();
+        let home = self.homes.make();
         let home = home.map_err(|error| format!("no folder for `gpg` can be made: {error}"))?;
         let _agent = self.agent(home.path()).await?;
         let words = |words: &[&str]| {
@@ -74,7 +77,10 @@ impl Signer {
         if !imported.success {
             return Err(format!("`gpg` does not take the key: {}", super::failure::words(&imported.errors)));
         }
-        let sign = words(&["--trust-model", "always", "--sender", &author.email, "--detach-sign", "--armor"]);
+        let listed = self.run("gpg", words(&["--with-colons", "--list-secret-keys"]), home.path(), Vec::new()).await?;
+        let key = chosen(&keys(&String::from_utf8_lossy(&listed.output)), &author.email)?;
+        let trust = ["--trust-model", "always", "--sender", &author.email, "--local-user", &key];
+        let sign = words(&[&trust[..], &["--detach-sign", "--armor"]].concat());
         signature(self.run("gpg", sign, home.path(), text.to_vec()).await?, "gpg")
     }
 
@@ -127,4 +133,71 @@ fn signature(ended: Ended, program: &str) -> Result<String, String> {
     }
     let hint = if errors.contains("passphrase") { "; a key with a passphrase cannot be used" } else { "" };
     Err(format!("`{program}` makes no signature: {}{hint}", super::failure::words(&errors)))
+}
+
+/// A private key of `OpenPGP`.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Key {
+    fingerprint: String,
+    /// Whether it is neither expired nor revoked.
+    good: bool,
+    /// `Name <mail>`, or a mail alone.
+    users: Vec<String>,
+}
+
+/// The keys of a list, from lines of fields between colons: `sec` begins a key, the next `fpr` has its fingerprint, `uid` a user.
+fn keys(list: &str) -> Vec<Key> {
+    let mut keys: Vec<Key> = Vec::new();
+    for line in list.lines() {
+        let fields: Vec<&str> = line.split(':').collect();
+        let field = |place: usize| fields.get(place).copied().unwrap_or_default();
+        match (field(0), keys.last_mut()) {
+            ("sec", _) => keys.push(Key { good: !matches!(field(1), "e" | "r" | "i" | "d"), ..Key::default() }),
+            ("fpr", Some(key)) if key.fingerprint.is_empty() => field(9).clone_into(&mut key.fingerprint),
+            ("uid", Some(key)) => key.users.push(field(9).replace("\\x3a", ":")),
+            _ => {}
+        }
+    }
+    keys
+}
+
+/// The fingerprint of the key that signs: the only one, or the only good one of the author.
+fn chosen(keys: &[Key], mail: &str) -> Result<String, String> {
+    if let [key] = keys {
+        return Ok(key.fingerprint.clone());
+    }
+    let of_author = |user: &String| {
+        let found = user.rsplit_once('<').map_or(user.as_str(), |(_, rest)| rest.trim_end_matches('>'));
+        found.eq_ignore_ascii_case(mail)
+    };
+    let theirs: Vec<&Key> = keys.iter().filter(|key| key.good && key.users.iter().any(of_author)).collect();
+    match theirs.as_slice() {
+        [key] => Ok(key.fingerprint.clone()),
+        _ => Err(format!(
+            "it holds {} keys, of which {} are good and of the author `{mail}`; keep only the one that is to sign",
+            keys.len(),
+            theirs.len()
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIST: &str = "sec:u:255:22:AAAA:1:::u:::scESC:::+::ed25519:::0:\nfpr:::::::::A1:\ngrp:::::::::X:\nuid:u::::1::H::Ann <ann@example.com>::::::::::0:\n\
+                        ssb:u:255:22:BBBB:1::::::s:::+::ed25519::\nfpr:::::::::A2:\n\
+                        sec:e:255:22:CCCC:1:::u:::scESC:::+::ed25519:::0:\nfpr:::::::::B1:\nuid:e::::1::H::Bot <bot@example.com>::::::::::0:\n\
+                        sec:u:255:22:DDDD:1:::u:::scESC:::+::ed25519:::0:\nfpr:::::::::C1:\nuid:u::::1::H::Bot <BOT@example.com>::::::::::0:\n";
+
+    #[test]
+    fn the_key_of_the_author_signs_where_there_are_several() {
+        let keys = keys(LIST);
+        assert_eq!(keys.len(), 3);
+        assert_eq!(chosen(&keys, "ann@example.com").as_deref(), Ok("A1"));
+        assert_eq!(chosen(&keys, "bot@example.com").as_deref(), Ok("C1"), "the other one is expired");
+        assert_eq!(chosen(&keys[..1], "bot@example.com").as_deref(), Ok("A1"), "one alone is meant");
+        let error = chosen(&keys, "eve@example.com");
+        insta::assert_snapshot!(error.unwrap_err(), @"it holds 3 keys, of which 0 are good and of the author `eve@example.com`; keep only the one that is to sign");
+    }
 }
