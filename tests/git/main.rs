@@ -29,4 +29,5 @@ mod support;
 #[path = "../support/tls.rs"]
 #[allow(dead_code, reason = "other tests need the rest of it")]
 mod tls;
+mod trust;
 mod writes;

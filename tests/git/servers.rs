@@ -3,7 +3,8 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
-use fairlead::model::{Concealed, GitLogin, GitTls, HostKeys, LoginMethod, Reason};
+use fairlead::adapters::git::{GitOperation, GitSettings};
+use fairlead::model::{Concealed, GitEntry, GitLogin, GitTls, HostKeys, LoginMethod, Reason};
 use fairlead::ports::{Clock as _, Git as _};
 use russh::keys::ssh_key::LineEnding;
 
@@ -252,4 +253,22 @@ async fn two_thousand_commands_that_leave_a_child_leave_no_process() {
     for state in ['S', 'R', 'Z'] {
         none_left("leftover", state).await;
     }
+}
+
+#[tokio::test]
+async fn a_fetch_that_gets_no_answer_is_left_in_time_and_costs_nothing_later() {
+    let (remotes, state) = (Remotes::new(FILES), tempfile::tempdir().expect("a folder"));
+    let server = Server::start(remotes.folder.path(), None).await;
+    let address = format!("http://{}/web.git", server.host);
+    let settings = GitSettings { time: Duration::from_secs(3), ..settings(state.path()) };
+    let (engine, counter) = engine(settings, GitLogin::anonymous()).await;
+    let tip = engine.tip(&at(&address), fairlead::adapters::clock::SystemClock.now()).await.expect("a tip");
+    server.set(Mood::Silent);
+    let paths = ["values.yaml".to_owned()];
+    let error = engine.read(&at(&address), &tip, &paths).await.expect_err("silence");
+    assert_eq!(error.reason, Reason::GitTimeout);
+    assert_eq!(counter.count(GitOperation::Fetch), 1, "not again in the same look");
+    server.set(Mood::Kind);
+    let entries = engine.read(&at(&address), &tip, &paths).await.expect("entries");
+    assert_eq!(entries, [GitEntry::File("tag: 1.0.0\n".to_owned())]);
 }

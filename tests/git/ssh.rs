@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use russh::keys::{Algorithm, PrivateKey, PublicKey};
+use russh::keys::{Algorithm, Certificate, PrivateKey, PublicKey};
 use russh::server::{Auth, ChannelOpenHandle, Config, Handler, Msg, Session, VerifiedPublicKey, run_stream};
 use russh::{Channel, ChannelId};
 use tokio::net::TcpListener;
@@ -39,6 +39,14 @@ impl SshServer {
     /// The same, but it takes no variables, as OpenSSH does without `AcceptEnv`: Git speaks the protocol's first version then.
     pub async fn start_without_variables(folder: &Path, key: &PublicKey) -> Self {
         Self::start_with(folder, key, config(new_key()), false).await
+    }
+
+    /// The same, with this host key, in OpenSSH's form, and the certificate for it.
+    pub async fn start_certified(folder: &Path, key: &PublicKey, host_key: &str, certificate: &str) -> Self {
+        let certificate = Certificate::from_openssh(certificate.trim()).expect("a certificate");
+        let host_key = PrivateKey::from_openssh(host_key).expect("a key");
+        let config = Config { certificates: vec![certificate], ..config(host_key) };
+        Self::start_with(folder, key, config, true).await
     }
 
     async fn start_with(folder: &Path, key: &PublicKey, config: Config, variables: bool) -> Self {

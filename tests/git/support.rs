@@ -76,8 +76,14 @@ impl Counter {
 impl Remotes {
     /// A folder with the repository `web.git`, whose branch `main` holds `files`.
     pub fn new(files: &[(&str, &str)]) -> Self {
+        Self::of_format("sha1", files)
+    }
+
+    /// The same, with ids of this format.
+    pub fn of_format(format: &str, files: &[(&str, &str)]) -> Self {
         let remotes = Self { folder: tempfile::tempdir().expect("a folder") };
-        git(remotes.folder.path(), &["init", "--quiet", "--bare", "--initial-branch=main", "web.git"]);
+        let format = format!("--object-format={format}");
+        git(remotes.folder.path(), &["init", "--quiet", "--bare", "--initial-branch=main", &format, "web.git"]);
         for (name, value) in [("uploadpack.allowFilter", "true"), ("http.receivepack", "true")] {
             git(&remotes.repository(), &["config", name, value]);
         }
