@@ -17,5 +17,6 @@ pub mod kubernetes;
 pub mod memory;
 pub mod oci;
 pub mod registries_file;
+mod way;
 pub mod webhooks;
 pub mod working_copy;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::adapters::clock::SystemClock;
 use crate::adapters::forge::{ForgeTimeouts, Forges};
 use crate::adapters::git::{GitEngine, GitObserver, GitSettings, SecretLogins, proxy_of_environment};
+use crate::adapters::identity::{CloudIdentities, IdentitySettings};
 use crate::adapters::kubernetes::{Clients, KubernetesConfigMaps, KubernetesSecrets};
 use crate::lower::{duration, size};
 use crate::ports::Forge;
@@ -55,8 +56,11 @@ impl GitArgs {
         let settings = GitSettings { window, time, proxy, ..GitSettings::new(state).within(self.git_state_size) };
         let (secrets, clock) = (Arc::new(KubernetesSecrets::new(clients.calls.clone())), Arc::new(SystemClock));
         let maps = Arc::new(KubernetesConfigMaps::new(clients.calls.clone()));
-        let logins = SecretLogins::new(secrets.clone(), maps, clock.clone(), self.argocd_namespace.clone());
-        let logins = Arc::new(logins.map_err(|error| format!("no client for GitHub can be made: {error}"))?);
+        let clouds = CloudIdentities::new(IdentitySettings::from_environment(), clock.clone());
+        let clouds =
+            Arc::new(clouds.map_err(|error| format!("no client for the tokens of clouds can be made: {error}"))?);
+        let namespace = self.argocd_namespace.clone();
+        let logins = Arc::new(SecretLogins::new(secrets.clone(), maps, clouds, clock.clone(), namespace));
         let forges = Forges::new(ForgeTimeouts::default(), Arc::<SecretLogins>::clone(&logins), clock.clone());
         let forges = Arc::new(forges);
         let engine = GitEngine::start(settings, logins, forges.clone(), secrets, clock, observer).await?;

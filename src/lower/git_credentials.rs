@@ -24,7 +24,7 @@ pub struct RepositorySecret {
     pub data: Data,
 }
 
-/// Credentials, not yet a login: a GitHub App has to ask for a token.
+/// Credentials, not yet a login: a GitHub App and an identity of a cloud have to ask for a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GitCredentials {
     /// The Secret that says who we are.
@@ -54,8 +54,34 @@ pub enum GitIdentity {
     Ssh(Concealed),
     /// A GitHub App.
     App(GitHubApp),
-    /// A kind that is not known here, in words for people.
-    Unsupported(&'static str),
+    /// An identity of a cloud.
+    Cloud(CloudAccount),
+    /// One that lacks something, in words for people.
+    Incomplete(&'static str),
+}
+
+/// An identity of a cloud, for which a token has to be asked.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum CloudAccount {
+    /// A service account of Google, by its key: the JSON file.
+    Google(Concealed),
+    /// The identity that Azure gives this process, for Azure DevOps.
+    AzureWorkload,
+    /// A service principal of Azure, for Azure DevOps.
+    AzurePrincipal(AzurePrincipal),
+}
+
+/// A service principal of Azure.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct AzurePrincipal {
+    /// The id of its tenant.
+    pub tenant: String,
+    /// Its id.
+    pub client: String,
+    /// Its secret.
+    pub secret: Concealed,
+    /// Where tokens are given: `https://login.microsoftonline.us`; `None`: where the public cloud gives them.
+    pub authority: Option<String>,
 }
 
 /// A GitHub App.
@@ -87,7 +113,8 @@ pub fn for_repository(secrets: &[RepositorySecret], repository: &str, project: &
             (None, None) => None,
         }
     };
-    let write = of_kinds("repository-write", "repo-write-creds").filter(|(_, data)| has_credentials(data));
+    let write = of_kinds("repository-write", "repo-write-creds")
+        .filter(|(_, data)| has_credentials(data) || identity(data) != GitIdentity::Nobody);
     let (secret, data) = write.or_else(|| of_kinds("repository", "repo-creds"))?;
     Some(credentials(secret, &data))
 }
@@ -126,17 +153,33 @@ fn identity(data: &Data) -> GitIdentity {
             api: base.trim_end_matches('/').to_owned(),
         });
     }
-    if text("gcpServiceAccountKey").is_some() {
-        return GitIdentity::Unsupported("a key of a Google service account");
+    if let Some(key) = text("gcpServiceAccountKey") {
+        return GitIdentity::Cloud(CloudAccount::Google(Concealed::new(key)));
     }
     if text("useAzureWorkloadIdentity").is_some_and(|value| value == "true") {
-        return GitIdentity::Unsupported("a workload identity of Azure");
+        return GitIdentity::Cloud(CloudAccount::AzureWorkload);
     }
-    let azure = ["azureServicePrincipalClientId", "azureServicePrincipalClientID"];
-    if azure.iter().any(|key| text(key).is_some()) {
-        return GitIdentity::Unsupported("a service principal of Azure");
+    principal(data)
+}
+
+/// The service principal of Azure, whose keys are spelled in one way in Secrets of repositories, and in another in templates.
+fn principal(data: &Data) -> GitIdentity {
+    let text = |name: &str| text(data, &format!("azureServicePrincipal{name}"));
+    let client = text("ClientId").or_else(|| text("ClientID"));
+    let tenant = text("TenantId").or_else(|| text("TenantID"));
+    match (client, text("ClientSecret"), tenant) {
+        (None, None, None) => GitIdentity::Nobody,
+        (Some(client), Some(secret), Some(tenant)) => {
+            let authority = self::text(data, "azureActiveDirectoryEndpoint");
+            let principal = AzurePrincipal { tenant, client, secret: Concealed::new(secret), authority };
+            GitIdentity::Cloud(CloudAccount::AzurePrincipal(principal))
+        }
+        (None, _, _) => GitIdentity::Incomplete("a service principal of Azure without `azureServicePrincipalClientId`"),
+        (_, None, _) => {
+            GitIdentity::Incomplete("a service principal of Azure without `azureServicePrincipalClientSecret`")
+        }
+        (_, _, None) => GitIdentity::Incomplete("a service principal of Azure without `azureServicePrincipalTenantId`"),
     }
-    GitIdentity::Nobody
 }
 
 /// The text of a field; `None` where it is missing, empty, or no text.
@@ -181,6 +224,7 @@ fn is_git(data: &Data) -> bool {
     text(data, "type").is_none_or(|kind| kind == "git")
 }
 
+/// Whether a repository's Secret needs no template. As in Argo CD, the key of a Google service account alone does not say so.
 fn has_credentials(data: &Data) -> bool {
     const FIELDS: [&str; 10] = [
         "username",
@@ -305,7 +349,52 @@ mod tests {
         assert!(
             matches!(of(&app), GitIdentity::App(app) if app.installation.is_none() && app.api == "https://api.github.com")
         );
-        assert!(matches!(of(&[("gcpServiceAccountKey", "{}")]), GitIdentity::Unsupported(_)));
+        let google = ("gcpServiceAccountKey", "{}");
+        assert!(matches!(of(&[app[0], app[1], google]), GitIdentity::App(_)));
+        let workload = ("useAzureWorkloadIdentity", "true");
+        assert_eq!(of(&[google, workload]), GitIdentity::Cloud(CloudAccount::Google(Concealed::new("{}"))));
+        let principal = [
+            ("azureServicePrincipalClientId", "client"),
+            ("azureServicePrincipalClientSecret", "secret"),
+            ("azureServicePrincipalTenantId", "tenant"),
+        ];
+        assert_eq!(
+            of(&[workload, principal[0], principal[1], principal[2]]),
+            GitIdentity::Cloud(CloudAccount::AzureWorkload)
+        );
+        assert_eq!(of(&[("useAzureWorkloadIdentity", "false")]), GitIdentity::Nobody);
         assert_eq!(of(&[]), GitIdentity::Nobody);
+    }
+
+    #[test]
+    fn a_service_principal_is_whole_or_says_what_it_lacks() {
+        let of = |names: &[&str]| {
+            let data: Vec<_> = names.iter().map(|name| (*name, "x")).collect();
+            let all = secret("s", "repo-creds", &data);
+            credentials(all.secret.clone(), &all.data).identity
+        };
+        let (id, id_of_template) = ("azureServicePrincipalClientId", "azureServicePrincipalClientID");
+        let (tenant, tenant_of_template) = ("azureServicePrincipalTenantId", "azureServicePrincipalTenantID");
+        let key = "azureServicePrincipalClientSecret";
+        for names in [[id, key, tenant], [id_of_template, key, tenant_of_template]] {
+            let found = of(&names);
+            let whole = |principal: &AzurePrincipal| principal.tenant == "x" && principal.authority.is_none();
+            assert!(
+                matches!(&found, GitIdentity::Cloud(CloudAccount::AzurePrincipal(found)) if whole(found)),
+                "{found:?}"
+            );
+        }
+        for (names, lacks) in [([id, key], "TenantId"), ([id, tenant], "ClientSecret"), ([key, tenant], "ClientId")] {
+            let found = of(&names);
+            let says = |what: &str| what.ends_with(&format!("without `azureServicePrincipal{lacks}`"));
+            assert!(matches!(found, GitIdentity::Incomplete(what) if says(what)), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_of_google_for_writing_counts() {
+        let read = secret("read", "repository", &[("url", "https://h/a"), ("password", "r")]);
+        let write = secret("write", "repository-write", &[("url", "https://h/a"), ("gcpServiceAccountKey", "{}")]);
+        assert_eq!(found(&[read, write], "https://h/a", "p").as_deref(), Some("write"));
     }
 }

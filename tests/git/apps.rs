@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use fairlead::adapters::git::{ConfigMaps, SecretLogins};
+use fairlead::adapters::identity::{CloudIdentities, IdentitySettings};
 use fairlead::model::{GitBranch, LoginMethod, SecretRef};
 use fairlead::ports::{Clock, GitError, GitLogins as _, SecretData, SecretError, Secrets};
 use futures::future::join_all;
@@ -34,7 +35,7 @@ impl Clock for Now {
 }
 
 /// One Secret of Argo CD.
-struct One(BTreeMap<String, Vec<u8>>);
+pub struct One(pub BTreeMap<String, Vec<u8>>);
 
 #[async_trait]
 impl Secrets for One {
@@ -48,7 +49,8 @@ impl Secrets for One {
     }
 }
 
-struct NoMaps;
+/// Without known hosts and certificates.
+pub struct NoMaps;
 
 #[async_trait]
 impl ConfigMaps for NoMaps {
@@ -81,15 +83,17 @@ impl World {
         for (key, value) in usual.iter().chain(more) {
             data.insert((*key).to_owned(), value.as_bytes().to_vec());
         }
-        let logins = SecretLogins::new(Arc::new(One(data)), Arc::new(NoMaps), now.clone(), "argocd");
-        Self { server, now, logins: logins.expect("a client") }
+        let clouds = CloudIdentities::new(IdentitySettings::default(), now.clone()).expect("TLS can be set up");
+        let logins = SecretLogins::new(Arc::new(One(data)), Arc::new(NoMaps), Arc::new(clouds), now.clone(), "argocd");
+        Self { server, now, logins }
     }
 
     async fn ask(&self, repository: &str) -> Result<String, GitError> {
         let branch: GitBranch = at(repository);
         match self.logins.login(&branch).await?.method {
             LoginMethod::GitHubApp { token, api } => {
-                assert_eq!(api, format!("http://{}/api/v3", self.server.host()), "forges are asked there, too");
+                let api = api.replace(self.server.host(), "github.example");
+                assert_eq!(api, "http://github.example/api/v3", "forges are asked there, too");
                 Ok(token.expose().to_owned())
             }
             other => panic!("{other:?}"),
@@ -115,7 +119,8 @@ fn reply(count: usize, seen: &Seen, now: i64) -> Vec<u8> {
     if let Err(cause) = checked(jwt, now) {
         return answer(401, &[], &json!({ "message": cause }).to_string());
     }
-    match (seen.method.as_str(), seen.target.as_str()) {
+    // A proxy is told whole addresses.
+    match (seen.method.as_str(), seen.target.trim_start_matches("http://github.example")) {
         ("GET", "/api/v3/repos/org/web/installation") => {
             answer(200, &[], &json!({ "id": 77, "app_id": 12345 }).to_string())
         }
@@ -198,4 +203,20 @@ async fn what_github_refuses_is_said_with_the_secret_and_without_what_is_in_it()
     let broken = World::new(&[("githubAppPrivateKey", "canary")]).await;
     insta::assert_snapshot!(broken.refusal("https://git.example/org/web").await, @"the GitHub App of the Secret `argocd/repo`: its private key is no RSA key in PEM");
     assert_eq!(broken.server.lines().len(), 0);
+}
+
+#[tokio::test]
+async fn a_token_is_asked_for_by_way_of_the_proxy_of_the_repository() {
+    let api = ("githubAppEnterpriseBaseUrl", "http://github.example/api/v3");
+    let proxy = World::new(&[]).await;
+    let way = format!("http://bot:s3cret@{}", proxy.server.host());
+    let world = World::new(&[api, ("proxy", &way)]).await;
+    assert_eq!(world.token().await, "ghs_1");
+    let whole = |line: &str| line.replace("/api", "http://github.example/api");
+    assert_eq!(proxy.server.lines(), [whole(FOUND), whole(MADE)]);
+    let said = proxy.server.seen().pop().and_then(|seen| seen.headers.get("proxy-authorization").cloned());
+    assert_eq!(said.as_deref(), Some("Basic Ym90OnMzY3JldA=="));
+    let past = World::new(&[api, ("proxy", &way), ("noProxy", "github.example")]).await;
+    past.ask("https://git.example/org/web").await.expect_err("there is no such host");
+    assert_eq!(proxy.server.seen().len(), 2, "past the proxy");
 }

@@ -13,15 +13,16 @@ use crate::ssh::{SshServer, new_key};
 use crate::support::{Remotes, alone, at, engine, plan, settings};
 use crate::tls;
 
-const FILES: &[(&str, &str)] = &[("values.yaml", "tag: 1.0.0\n")];
+pub const FILES: &[(&str, &str)] = &[("values.yaml", "tag: 1.0.0\n")];
 
-fn bot(password: &str) -> GitLogin {
+/// A login with this password.
+pub fn bot(password: &str) -> GitLogin {
     let method = LoginMethod::Basic { username: "bot".to_owned(), password: Concealed::new(password) };
     GitLogin { method, ..GitLogin::anonymous() }
 }
 
 /// The reason why `address` has no tip for `login`.
-async fn reason(address: &str, login: GitLogin) -> (Reason, String) {
+pub async fn reason(address: &str, login: GitLogin) -> (Reason, String) {
     let state = tempfile::tempdir().expect("a folder");
     let mut settings = settings(state.path());
     settings.time = Duration::from_secs(20);
@@ -112,7 +113,7 @@ async fn ssh_takes_our_key_and_only_the_host_key_that_is_known() {
 }
 
 /// Every process and its environment, and every file below `folder`.
-fn seen(folder: &std::path::Path) -> Vec<u8> {
+pub fn seen(folder: &std::path::Path) -> Vec<u8> {
     let mut seen = Vec::new();
     for entry in std::fs::read_dir("/proc").expect("Linux").flatten() {
         // Our own memory of the test is not what is looked at.
@@ -126,6 +127,11 @@ fn seen(folder: &std::path::Path) -> Vec<u8> {
         seen.extend(std::fs::read(entry.path()).unwrap_or_default());
     }
     seen
+}
+
+/// Whether `text` is in `bytes`.
+pub fn has(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|part| part == text.as_bytes())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -143,7 +149,6 @@ async fn a_canary_is_seen_nowhere_while_a_push_is_held_or_after_it() {
     server.arrived().await;
     let held = seen(state.path());
     assert!(held.windows(9).any(|bytes| bytes == b"git\0-c\0co"), "the push is among what is looked at");
-    let has = |bytes: &[u8], text: &str| bytes.windows(text.len()).any(|part| part == text.as_bytes());
     assert!(!has(&held, canary) && !has(&held, &encoded), "while the push is held");
     server.go_on();
     writing.await.expect("no panic").expect("written");

@@ -189,7 +189,8 @@ pub async fn engine_with(settings: GitSettings, login: GitLogin, secrets: Vault)
     start(settings, Arc::new(FixedLogin(login)), secrets).await
 }
 
-async fn start(settings: GitSettings, logins: Arc<dyn GitLogins>, secrets: Vault) -> (GitEngine, Arc<Counter>) {
+/// An engine with these logins and Secrets.
+pub async fn start(settings: GitSettings, logins: Arc<dyn GitLogins>, secrets: Vault) -> (GitEngine, Arc<Counter>) {
     let counter = Arc::new(Counter::default());
     let (secrets, clock) = (Arc::new(secrets), Arc::new(SystemClock));
     let forges = Arc::new(Forges::new(ForgeTimeouts::default(), logins.clone(), clock.clone()));

@@ -1,4 +1,4 @@
-//! What Argo CD's ConfigMaps say of servers, and forms of known hosts.
+//! What Argo CD's `ConfigMap`s say of servers, and forms of known hosts.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,6 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use fairlead::adapters::clock::SystemClock;
 use fairlead::adapters::git::{ConfigMaps, SecretLogins};
+use fairlead::adapters::identity::{CloudIdentities, IdentitySettings};
 use fairlead::model::{Concealed, GitLogin, HostKeys, LoginMethod, Reason, SecretRef};
 use fairlead::ports::{Git as _, GitLogins as _, SecretData, SecretError, Secrets};
 use russh::keys::ssh_key::LineEnding;
@@ -19,7 +20,7 @@ use crate::tls;
 
 const FILES: &[(&str, &str)] = &[("values.yaml", "tag: 1.0.0\n")];
 
-/// Argo CD's namespace: one repository Secret, and two ConfigMaps.
+/// Argo CD's namespace: one repository Secret, and two `ConfigMap`s.
 struct ArgoCd {
     secret: BTreeMap<String, Vec<u8>>,
     maps: BTreeMap<&'static str, BTreeMap<String, String>>,
@@ -45,14 +46,16 @@ impl ConfigMaps for ArgoCd {
     }
 }
 
-/// The login for `repository`, whose Secret holds `more`, beside a ConfigMap `name` with one entry.
+/// The login for `repository`, whose Secret holds `more`, beside a `ConfigMap` `name` with one entry.
 async fn login(repository: &str, more: &[(&str, &str)], name: &'static str, entry: (&str, &str)) -> GitLogin {
     let url = ("url", repository);
     let secret = more.iter().chain([&url]).map(|(key, value)| ((*key).to_owned(), value.as_bytes().to_vec())).collect();
     let maps = [(name, [(entry.0.to_owned(), entry.1.to_owned())].into())].into();
     let world = Arc::new(ArgoCd { secret, maps });
-    let logins = SecretLogins::new(Arc::<ArgoCd>::clone(&world), world, Arc::new(SystemClock), "argocd");
-    logins.expect("a client").login(&at(repository)).await.expect("a login")
+    let clock = Arc::new(SystemClock);
+    let clouds = CloudIdentities::new(IdentitySettings::default(), clock.clone()).expect("TLS can be set up");
+    let logins = SecretLogins::new(Arc::<ArgoCd>::clone(&world), world, Arc::new(clouds), clock, "argocd");
+    logins.login(&at(repository)).await.expect("a login")
 }
 
 /// What comes of a write to `address` with `login`.

@@ -10,8 +10,11 @@ use crate::support::faults::{Reply, Seen, answer, json};
 
 const HOST: &str = "acme.azurecr.io";
 const STRANGER: &str = "stranger.azurecr.io";
-const CLIENT: &str = "11111111-2222-3333-4444-555555555555";
-const TENANT: &str = "99999999-8888-7777-6666-555555555555";
+const DEVOPS_SCOPE: &str = "499b84ac-1321-427f-aa17-267ca6975798/.default";
+/// The secret of the service principal.
+pub const CLIENT_SECRET: &str = "canary-client-secret";
+pub const CLIENT: &str = "11111111-2222-3333-4444-555555555555";
+pub const TENANT: &str = "99999999-8888-7777-6666-555555555555";
 const AUDIENCE: &str = "api://AzureADTokenExchange";
 const HOUR: i64 = 3600;
 
@@ -21,23 +24,35 @@ pub fn reply(site: &Site, path: &str, seen: &Seen) -> Result<Reply, String> {
         ("POST", "/azure/authority/99999999-8888-7777-6666-555555555555/oauth2/v2.0/token") => {
             let fields = form(&seen.body);
             same("client_id", fields.get("client_id"), CLIENT)?;
-            same("scope", fields.get("scope"), "https://containerregistry.azure.net/.default")?;
             same("grant_type", fields.get("grant_type"), "client_credentials")?;
+            let given = match fields.get("scope").map(String::as_str) {
+                Some("https://containerregistry.azure.net/.default") => site.give("entra", HOUR),
+                Some(DEVOPS_SCOPE) => site.give("devops", HOUR),
+                _ => return Err("another scope".to_owned()),
+            };
+            let token = json(&format!(r#"{{"token_type":"Bearer","expires_in":3599,"access_token":"{given}"}}"#));
+            if let Some(secret) = fields.get("client_secret") {
+                same("scope", fields.get("scope"), DEVOPS_SCOPE)?;
+                let wrong = r#"{"error":"invalid_client","error_description":"no","error_codes":[7000215]}"#;
+                let wrong = Reply::Send(answer(401, &[("content-type", "application/json")], wrong));
+                return Ok(if secret == CLIENT_SECRET { token } else { wrong });
+            }
             let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
             same("client_assertion_type", fields.get("client_assertion_type"), kind)?;
             jwt::verified(fields.get("client_assertion").ok_or("no assertion")?, AUDIENCE, site.now())?;
-            Ok(json(&format!(
-                r#"{{"token_type":"Bearer","expires_in":3599,"access_token":"{}"}}"#,
-                site.give("entra", HOUR)
-            )))
+            Ok(token)
         }
         ("GET", "/azure/instance/metadata/identity/oauth2/token") => {
             same("Metadata", seen.headers.get("metadata"), "true")?;
             let query = form(seen.target.split_once('?').ok_or("no query")?.1);
             same("api-version", query.get("api-version"), "2018-02-01")?;
-            same("resource", query.get("resource"), "https://containerregistry.azure.net")?;
             query.get("client_id").map_or(Ok(()), |client| same("client_id", Some(client), CLIENT))?;
-            Ok(json(&format!(r#"{{"expires_in":"3599","access_token":"{}"}}"#, site.give("entra", HOUR))))
+            let given = match query.get("resource").map(String::as_str) {
+                Some("https://containerregistry.azure.net") => site.give("entra", HOUR),
+                Some("499b84ac-1321-427f-aa17-267ca6975798") => site.give("devops", HOUR),
+                _ => return Err("another resource".to_owned()),
+            };
+            Ok(json(&format!(r#"{{"expires_in":"3599","access_token":"{given}"}}"#)))
         }
         ("POST", "/azure/registry/oauth2/exchange") => {
             let fields = form(&seen.body);

@@ -6,6 +6,7 @@ mod support;
 
 mod aws;
 mod azure;
+mod git;
 mod google;
 mod hours;
 mod jwt;

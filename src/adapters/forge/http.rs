@@ -14,6 +14,7 @@ use url::Url;
 
 use super::ForgeTimeouts;
 use super::pause::Pauses;
+use crate::adapters::way;
 use crate::model::{GitProxy, GitTls, Reason};
 use crate::ports::Clock;
 
@@ -182,26 +183,8 @@ impl Http {
     }
 
     fn build(&self, tls: &GitTls, proxy: Option<&GitProxy>) -> Result<reqwest::Client, Failure> {
-        // The causes may show parts of keys and addresses.
-        let unusable = |what: &'static str| {
-            move |_: reqwest::Error| Failure::new(Reason::ForgeDenied, format!("{what} of its login cannot be used"))
-        };
-        let mut builder = builder(self.timeouts).tls_danger_accept_invalid_certs(tls.insecure);
-        if let Some(pem) = &tls.authorities {
-            let roots = reqwest::Certificate::from_pem_bundle(pem.as_bytes());
-            builder = builder.tls_certs_only(roots.map_err(unusable("the certificate authorities"))?);
-        }
-        if let Some(client) = &tls.client {
-            let pem = format!("{}\n{}", client.certificate, client.key.expose());
-            let identity = reqwest::Identity::from_pem(pem.as_bytes());
-            builder = builder.identity(identity.map_err(unusable("the client certificate"))?);
-        }
-        if let Some(proxy) = proxy {
-            let except = reqwest::NoProxy::from_string(&proxy.except);
-            let proxy = reqwest::Proxy::all(&proxy.address).map_err(unusable("the proxy"))?;
-            builder = builder.proxy(proxy.no_proxy(except));
-        }
-        builder.build().map_err(unusable("the TLS settings"))
+        let unusable = |what| Failure::new(Reason::ForgeDenied, format!("{what} of its login cannot be used"));
+        way::client(builder(self.timeouts), tls, proxy).map_err(unusable)
     }
 }
 

@@ -13,8 +13,9 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::Mutex;
 
+use crate::adapters::way;
 use crate::lower::git_credentials::GitHubApp;
-use crate::model::Concealed;
+use crate::model::{Concealed, GitProxy, GitTls};
 use crate::ports::Clock;
 
 /// Tokens live for an hour.
@@ -27,7 +28,6 @@ type Key = (GitHubApp, Option<String>);
 
 /// Tokens, each kept until it is about to end.
 pub(super) struct GitHubApps {
-    client: reqwest::Client,
     clock: Arc<dyn Clock>,
     tokens: Mutex<HashMap<Key, (Timestamp, Concealed)>>,
 }
@@ -44,18 +44,22 @@ struct Token {
 
 impl GitHubApps {
     /// No tokens so far.
-    pub fn new(clock: Arc<dyn Clock>) -> Result<Self, reqwest::Error> {
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
         crate::adapters::oci::install_tls_provider();
-        let builder = reqwest::Client::builder().timeout(TIME).redirect(reqwest::redirect::Policy::none());
-        let client = builder.user_agent(concat!("fairlead/", env!("CARGO_PKG_VERSION"))).build()?;
-        Ok(Self { client, clock, tokens: Mutex::default() })
+        Self { clock, tokens: Mutex::default() }
     }
 
-    /// A token of `app` for `repository`.
+    /// A token of `app` for `repository`, asked for as the login's TLS and proxy say.
     ///
     /// # Errors
     /// A sentence without a secret.
-    pub async fn token(&self, app: &GitHubApp, repository: &str) -> Result<Concealed, String> {
+    pub async fn token(
+        &self,
+        app: &GitHubApp,
+        repository: &str,
+        tls: &GitTls,
+        proxy: Option<&GitProxy>,
+    ) -> Result<Concealed, String> {
         let place = match &app.installation {
             Some(_) => None,
             None => Some(
@@ -71,47 +75,54 @@ impl GitHubApps {
             return Ok(token.clone());
         }
         let jwt = jwt(&app.id, &app.private_key, now)?;
+        let client = client(tls, proxy)?;
         let installation = match (&app.installation, place) {
             (Some(id), _) => id.clone(),
             (None, Some((owner, name))) => {
                 let path = format!("repos/{owner}/{name}/installation");
-                self.ask::<Installation>(reqwest::Method::GET, app, &path, &jwt).await?.id.to_string()
+                ask::<Installation>(&client, reqwest::Method::GET, app, &path, &jwt).await?.id.to_string()
             }
             (None, None) => return Err("no installation is known".to_owned()),
         };
         let path = format!("app/installations/{installation}/access_tokens");
-        let token = Concealed::new(self.ask::<Token>(reqwest::Method::POST, app, &path, &jwt).await?.token);
+        let token = Concealed::new(ask::<Token>(&client, reqwest::Method::POST, app, &path, &jwt).await?.token);
         tokens.insert(key, (now, token.clone()));
         Ok(token)
     }
+}
 
-    async fn ask<T: for<'a> Deserialize<'a>>(
-        &self,
-        method: reqwest::Method,
-        app: &GitHubApp,
-        path: &str,
-        jwt: &str,
-    ) -> Result<T, String> {
-        let address = format!("{}/{path}", app.api);
-        let failed = |why: String| format!("`{method} {address}` {why}");
-        let request = self.client.request(method.clone(), &address).bearer_auth(jwt);
-        let request = request.header("Accept", "application/vnd.github+json");
-        let mut answer = request.send().await.map_err(|error| failed(format!("fails: {}", error.without_url())))?;
-        if !answer.status().is_success() {
-            return Err(failed(format!("answers {}", answer.status())));
-        }
-        let mut body = Vec::new();
-        while let Some(part) =
-            answer.chunk().await.map_err(|error| failed(format!("breaks off: {}", error.without_url())))?
-        {
-            body.extend_from_slice(&part);
-            if body.len() > MAXIMUM_ANSWER {
-                return Err(failed("answers too much".to_owned()));
-            }
-        }
-        // The parser's words could hold the token.
-        serde_json::from_slice(&body).map_err(|_| failed("gives an answer that cannot be read".to_owned()))
+fn client(tls: &GitTls, proxy: Option<&GitProxy>) -> Result<reqwest::Client, String> {
+    let builder = reqwest::Client::builder().timeout(TIME).redirect(reqwest::redirect::Policy::none());
+    let builder = builder.user_agent(concat!("fairlead/", env!("CARGO_PKG_VERSION")));
+    way::client(builder, tls, proxy).map_err(|what| format!("{what} of the credentials cannot be used"))
+}
+
+async fn ask<T: for<'a> Deserialize<'a>>(
+    client: &reqwest::Client,
+    method: reqwest::Method,
+    app: &GitHubApp,
+    path: &str,
+    jwt: &str,
+) -> Result<T, String> {
+    let address = format!("{}/{path}", app.api);
+    let failed = |why: String| format!("`{method} {address}` {why}");
+    let request = client.request(method.clone(), &address).bearer_auth(jwt);
+    let request = request.header("Accept", "application/vnd.github+json");
+    let mut answer = request.send().await.map_err(|error| failed(format!("fails: {}", error.without_url())))?;
+    if !answer.status().is_success() {
+        return Err(failed(format!("answers {}", answer.status())));
     }
+    let mut body = Vec::new();
+    while let Some(part) =
+        answer.chunk().await.map_err(|error| failed(format!("breaks off: {}", error.without_url())))?
+    {
+        body.extend_from_slice(&part);
+        if body.len() > MAXIMUM_ANSWER {
+            return Err(failed("answers too much".to_owned()));
+        }
+    }
+    // The parser's words could hold the token.
+    serde_json::from_slice(&body).map_err(|_| failed("gives an answer that cannot be read".to_owned()))
 }
 
 /// Owner and name of a repository.

@@ -7,10 +7,11 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 
 use super::github_app::GitHubApps;
+use crate::adapters::identity::CloudIdentities;
 use crate::lower::git_credentials::{
-    GitCredentials, GitIdentity, LABEL, RepositorySecret, credentials, for_repository,
+    CloudAccount, GitCredentials, GitIdentity, LABEL, RepositorySecret, credentials, for_repository,
 };
-use crate::model::{GitAccess, GitBranch, GitLogin, GitTls, HostKeys, LoginMethod, Reason, SecretRef};
+use crate::model::{GitAccess, GitBranch, GitLogin, GitProxy, GitTls, HostKeys, LoginMethod, Reason, SecretRef};
 use crate::ports::{Clock, GitError, GitLogins, SecretData, Secrets};
 
 /// How long what was read of Argo CD's Secrets and certificates is used.
@@ -39,6 +40,7 @@ pub struct SecretLogins {
     /// Argo CD's own namespace.
     namespace: String,
     apps: GitHubApps,
+    clouds: Arc<CloudIdentities>,
     known: Mutex<Option<(Timestamp, Arc<Known>)>>,
 }
 
@@ -50,15 +52,16 @@ struct Known {
 }
 
 impl SecretLogins {
-    /// Logins where Argo CD lives in `namespace`.
+    /// Logins where Argo CD lives in `namespace`; tokens of clouds are from `clouds`.
     pub fn new(
         secrets: Arc<dyn Secrets>,
         maps: Arc<dyn ConfigMaps>,
+        clouds: Arc<CloudIdentities>,
         clock: Arc<dyn Clock>,
         namespace: impl Into<String>,
-    ) -> Result<Self, reqwest::Error> {
-        let apps = GitHubApps::new(clock.clone())?;
-        Ok(Self { secrets, maps, clock, namespace: namespace.into(), apps, known: Mutex::default() })
+    ) -> Self {
+        let apps = GitHubApps::new(clock.clone());
+        Self { secrets, maps, clock, namespace: namespace.into(), apps, clouds, known: Mutex::default() }
     }
 
     /// What Argo CD knows, read at most every few seconds.
@@ -105,12 +108,71 @@ impl SecretLogins {
                 match credentials(secret.clone(), &data) {
                     GitCredentials { identity: GitIdentity::Nobody, .. } => Err(unavailable(format!(
                         "the Secret `{name}` holds no credentials for Git: none of `password`, `bearerToken`, `sshPrivateKey`, `githubAppID` \
-                         with `githubAppPrivateKey`"
+                         with `githubAppPrivateKey`, `gcpServiceAccountKey`, `azureServicePrincipalClientId` with its secret and tenant"
                     ))),
                     credentials => Ok(credentials),
                 }
             }
         }
+    }
+}
+
+impl SecretLogins {
+    /// Who we say we are, as what `secret` holds says; a sentence where that cannot be.
+    async fn method(
+        &self,
+        identity: GitIdentity,
+        branch: &GitBranch,
+        secret: &SecretRef,
+        tls: &(impl Fn(&str) -> GitTls + Sync),
+        proxy: Option<&GitProxy>,
+    ) -> Result<LoginMethod, String> {
+        let name = format!("{}/{}", secret.namespace, secret.name);
+        Ok(match identity {
+            GitIdentity::Nobody => LoginMethod::Anonymous,
+            GitIdentity::Basic(username, password) => LoginMethod::Basic { username, password },
+            GitIdentity::Bearer(token) => LoginMethod::Bearer(token),
+            GitIdentity::Ssh(private_key) => LoginMethod::Ssh { private_key },
+            GitIdentity::App(app) => {
+                let token = self.apps.token(&app, &branch.repository, &tls(&app.api), proxy).await;
+                let token = token.map_err(|cause| format!("the GitHub App of the Secret `{name}`: {cause}"))?;
+                LoginMethod::GitHubApp { token, api: app.api }
+            }
+            GitIdentity::Cloud(account) => {
+                let whose = match &account {
+                    CloudAccount::Google(_) => format!("the Google service account of the Secret `{name}`"),
+                    CloudAccount::AzureWorkload => format!("the Azure identity that the Secret `{name}` asks for"),
+                    CloudAccount::AzurePrincipal(_) => format!("the Azure service principal of the Secret `{name}`"),
+                };
+                if account == CloudAccount::AzureWorkload {
+                    self.may_lend(branch).map_err(|cause| format!("{whose}: {cause}"))?;
+                }
+                let method = self.clouds.git(&account, proxy, &whose).await;
+                method.map_err(|cause| format!("{whose}: {cause}"))?
+            }
+            GitIdentity::Incomplete(what) => return Err(format!("the Secret `{name}` holds {what}")),
+        })
+    }
+
+    /// Whether the identity of this process itself may go to a repository. Who may write a Secret somewhere shall neither get a token of ours,
+    /// nor have us write where only we may.
+    fn may_lend(&self, branch: &GitBranch) -> Result<(), String> {
+        if let GitAccess::Secret(secret) = &branch.access
+            && secret.namespace != self.namespace
+        {
+            let argocd = &self.namespace;
+            return Err(format!(
+                "it is that of this process, which only Secrets in the namespace of Argo CD, `{argocd}`, may use; a service principal \
+                 may be in any"
+            ));
+        }
+        let url = url::Url::parse(&branch.repository).ok().filter(|url| url.scheme() == "https");
+        let devops = |host: &str| host == "dev.azure.com" || host.ends_with(".visualstudio.com");
+        if url.as_ref().and_then(url::Url::host_str).is_some_and(devops) {
+            return Ok(());
+        }
+        Err("its token is for Azure DevOps alone: `https://dev.azure.com/…`, or `https://….visualstudio.com/…`"
+            .to_owned())
     }
 }
 
@@ -121,28 +183,10 @@ impl GitLogins for SecretLogins {
         let GitCredentials { secret, identity, client, insecure, any_host_key, proxy } =
             self.credentials(branch, &known).await?;
         let name = format!("{}/{}", secret.namespace, secret.name);
-        let method = match identity {
-            GitIdentity::Nobody => LoginMethod::Anonymous,
-            GitIdentity::Basic(username, password) => LoginMethod::Basic { username, password },
-            GitIdentity::Bearer(token) => LoginMethod::Bearer(token),
-            GitIdentity::Ssh(private_key) => LoginMethod::Ssh { private_key },
-            GitIdentity::App(app) => {
-                let token = self.apps.token(&app, &branch.repository).await;
-                let failed = |cause| {
-                    GitError::new(
-                        Reason::CredentialsUnavailable,
-                        format!("the GitHub App of the Secret `{name}`: {cause}"),
-                    )
-                };
-                LoginMethod::GitHubApp { token: token.map_err(failed)?, api: app.api }
-            }
-            GitIdentity::Unsupported(what) => {
-                let message = format!(
-                    "the Secret `{name}` holds {what}, which is not supported; use a token, an SSH key or a GitHub App"
-                );
-                return Err(GitError::new(Reason::CredentialsUnavailable, message));
-            }
-        };
+        let trusted = |address: &str| host(address).and_then(|host| known.authorities.get(&host).cloned());
+        let tls = |address: &str| GitTls { authorities: trusted(address), client: client.clone(), insecure };
+        let method = self.method(identity, branch, &secret, &tls, proxy.as_ref()).await;
+        let method = method.map_err(|cause| GitError::new(Reason::CredentialsUnavailable, cause))?;
         let mut warnings = Vec::new();
         if insecure {
             warnings.push(format!("the Secret `{name}` says `insecure`: certificates are not checked"));
@@ -150,16 +194,8 @@ impl GitLogins for SecretLogins {
         if any_host_key {
             warnings.push(format!("the Secret `{name}` says that host keys are not checked"));
         }
-        let authorities = host(&branch.repository).and_then(|host| known.authorities.get(&host).cloned());
         let host_keys = if any_host_key { HostKeys::Unchecked } else { HostKeys::Known(known.host_keys.clone()) };
-        Ok(GitLogin {
-            secret: Some(secret),
-            method,
-            tls: GitTls { authorities, client, insecure },
-            host_keys,
-            proxy,
-            warnings,
-        })
+        Ok(GitLogin { secret: Some(secret), method, tls: tls(&branch.repository), host_keys, proxy, warnings })
     }
 }
 

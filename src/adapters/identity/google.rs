@@ -1,4 +1,4 @@
-//! Google: Artifact Registry and Container Registry.
+//! Google: Artifact Registry, Container Registry, and Git as a service account.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -11,8 +11,10 @@ use serde::Deserialize;
 use url::Url;
 
 use super::http::{Call, Failure, Way};
-use super::logins::{Granted, Source};
+use super::kept::Granted;
+use super::logins::Source;
 use super::secret::{Secret, read_file};
+use crate::model::Concealed;
 
 mod federation;
 
@@ -49,9 +51,26 @@ pub(super) async fn login(source: &Source, now: Timestamp) -> Result<Granted, Fa
         Some(path) => by_file(source, path, now).await?,
         None => by_metadata(source).await?,
     };
+    granted(USERNAME.to_owned(), token, now)
+}
+
+/// A login to Git by the key of a service account, which is the text of its file: `client_email` with a token, as Argo CD does.
+///
+/// Other kinds of such files name files and addresses to be read, and a Secret shall not choose what this process reads.
+pub(super) async fn account(source: &Source, key: &Concealed, now: Timestamp) -> Result<Granted, Failure> {
+    let strange = |what: &str| Failure::new(format!("its `gcpServiceAccountKey` {what}"));
+    let file: KeyFile = serde_json::from_str(key.expose()).map_err(|_| strange("is not the JSON file of a key"))?;
+    if file.kind != "service_account" {
+        return Err(strange("is not the key of a service account: its `type` is not `service_account`"));
+    }
+    let (username, token) = by_key(source, key.expose(), &strange, now).await?;
+    granted(username, token, now)
+}
+
+fn granted(username: String, token: Token, now: Timestamp) -> Result<Granted, Failure> {
     let expires = now.checked_add(SignedDuration::from_secs(token.expires_in));
     let expires = expires.map_err(|_| Failure::new("the token that Google gave has no readable end"))?;
-    Ok(Granted { username: USERNAME.to_owned(), password: token.access_token, expires })
+    Ok(Granted { username, password: token.access_token, expires })
 }
 
 async fn by_file(source: &Source, path: &str, now: Timestamp) -> Result<Token, Failure> {
@@ -59,19 +78,26 @@ async fn by_file(source: &Source, path: &str, now: Timestamp) -> Result<Token, F
     let strange = |what: &str| Failure::new(format!("`{path}`, which `{KEY_FILE}` names, {what}"));
     let file: KeyFile = serde_json::from_str(text.expose()).map_err(|_| strange("is not a file of credentials"))?;
     match file.kind.as_str() {
-        "service_account" => {}
-        "external_account" => return federation::token(source, path, text.expose(), now).await,
-        _ => {
-            return Err(strange("is neither the key of a service account nor a file for workload identity federation"));
-        }
+        "service_account" => Ok(by_key(source, text.expose(), &strange, now).await?.1),
+        "external_account" => federation::token(source, path, text.expose(), now).await,
+        _ => Err(strange("is neither the key of a service account nor a file for workload identity federation")),
     }
-    let key: AccountKey =
-        serde_json::from_str(text.expose()).map_err(|_| strange("is not a whole service account key"))?;
+}
+
+/// The address and a token of the service account whose key `text` is.
+async fn by_key(
+    source: &Source,
+    text: &str,
+    strange: &impl Fn(&str) -> Failure,
+    now: Timestamp,
+) -> Result<(String, Token), Failure> {
+    let key: AccountKey = serde_json::from_str(text).map_err(|_| strange("is not a whole service account key"))?;
     let url = Url::parse(&key.token_uri).ok().filter(|url| is_token_service(source, url));
     let url = url.ok_or_else(|| strange("names a `token_uri` that is not https at `googleapis.com`"))?;
     let assertion = assertion(&key, now).ok_or_else(|| strange("has a `private_key` that cannot be read"))?;
     let fields = [("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"), ("assertion", assertion.expose())];
-    source.http.send(Call::form("the token service of Google", url, &fields)).await?.json()
+    let token = source.http.send(Call::form("the token service of Google", url, &fields)).await?.json()?;
+    Ok((key.client_email, token))
 }
 
 fn is_token_service(source: &Source, url: &Url) -> bool {

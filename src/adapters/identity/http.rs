@@ -1,11 +1,15 @@
 //! One request to a service of a cloud, with time and size bounded, and what may be told of its failure.
 
+use std::time::Duration;
+
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::settings::IdentityTimeouts;
+use crate::adapters::way;
+use crate::model::{GitProxy, GitTls};
 
 /// No answer of these services is longer.
 const MAXIMUM_BODY: usize = 256 * 1024;
@@ -64,6 +68,7 @@ pub(super) struct Call {
     url: Url,
     headers: HeaderMap,
     body: String,
+    proxy: Option<GitProxy>,
 }
 
 /// An answer of success. What is in it may be secret, so it has no `Debug`.
@@ -124,7 +129,7 @@ impl Failure {
 
 impl Call {
     pub(super) fn new(speaker: &'static str, way: Way, method: Method, url: Url) -> Self {
-        Self { speaker, way, method, url, headers: HeaderMap::new(), body: String::new() }
+        Self { speaker, way, method, url, headers: HeaderMap::new(), body: String::new(), proxy: None }
     }
 
     /// A form that is posted for a JSON or XML answer.
@@ -133,6 +138,12 @@ impl Call {
         call.body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         call.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
         call
+    }
+
+    /// By way of a proxy, in place of that of the process, if any.
+    pub(super) fn by(mut self, proxy: Option<&GitProxy>) -> Self {
+        self.proxy = proxy.cloned();
+        self
     }
 
     pub(super) fn body(mut self, body: &str) -> Self {
@@ -170,18 +181,10 @@ impl Answer {
 
 impl Http {
     pub(super) fn new(timeouts: IdentityTimeouts) -> reqwest::Result<Self> {
-        let builder = |connect| {
-            reqwest::Client::builder()
-                .user_agent(concat!("fairlead/", env!("CARGO_PKG_VERSION")))
-                .connect_timeout(connect)
-                .timeout(timeouts.whole)
-                .redirect(reqwest::redirect::Policy::none())
-                .referer(false)
-        };
         // A machine without CA certificates can still ask its metadata service; over TLS it then trusts nobody.
-        let outside =
-            builder(timeouts.connect).build().or_else(|_| builder(timeouts.connect).tls_certs_only([]).build())?;
-        let near = || builder(timeouts.connect_inside).no_proxy();
+        let far = || builder(timeouts, timeouts.connect);
+        let outside = far().build().or_else(|_| far().tls_certs_only([]).build())?;
+        let near = || builder(timeouts, timeouts.connect_inside).no_proxy();
         let inside = near().build().or_else(|_| near().tls_certs_only([]).build())?;
         Ok(Self { outside, inside, timeouts })
     }
@@ -198,9 +201,15 @@ impl Http {
     }
 
     async fn attempt(&self, call: &Call) -> Result<Answer, Failure> {
-        let client = match call.way {
-            Way::Outside => &self.outside,
-            Way::Inside => &self.inside,
+        let client = match (call.way, &call.proxy) {
+            (Way::Outside, None) => self.outside.clone(),
+            // Tokens are asked for once an hour.
+            (Way::Outside, Some(_)) => {
+                let builder = builder(self.timeouts, self.timeouts.connect);
+                let client = way::client(builder, &GitTls::default(), call.proxy.as_ref());
+                client.map_err(|what| Failure::new(format!("{what} of the credentials cannot be used")))?
+            }
+            (Way::Inside, _) => self.inside.clone(),
         };
         let request = client
             .request(call.method.clone(), call.url.clone())
@@ -244,6 +253,15 @@ impl Http {
         };
         Failure { cause, kind: FailureKind::Silent }
     }
+}
+
+fn builder(timeouts: IdentityTimeouts, connect: Duration) -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .user_agent(concat!("fairlead/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(connect)
+        .timeout(timeouts.whole)
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
 }
 
 fn refused(status: StatusCode, answer: &Answer) -> Failure {

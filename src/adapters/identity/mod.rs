@@ -1,10 +1,10 @@
-//! Logins for the registries of clouds, from the identity that the cloud gives this process.
+//! Logins for the registries of clouds and for Git, from the identity that the cloud gives this process, or that a Secret holds.
 //!
 //! ```text
-//!  CloudIdentities ─► kept logins: one exchange at a time a host, renewed at 80 % of their life
+//!  CloudIdentities ─► kept logins: one exchange at a time a host or account, renewed at 80 % of their life
 //!        ├─► aws     environment, web identity, container, instance ─► signed request to ECR
 //!        ├─► google  service account key, federated token, metadata server
-//!        └─► azure   federated token, managed identity ─► exchange at the registry
+//!        └─► azure   federated token, managed identity, service principal ─► exchange at the registry
 //!              └─► http  one request, bounded; metadata addresses never by a proxy
 //! ```
 //!
@@ -18,6 +18,7 @@ mod aws;
 mod azure;
 mod google;
 mod http;
+mod kept;
 mod logins;
 mod secret;
 mod settings;

@@ -12,7 +12,8 @@ use url::Url;
 
 use self::sigv4::{Unsigned, sign};
 use super::http::{Call, Failure, Way};
-use super::logins::{Granted, Source};
+use super::kept::Granted;
+use super::logins::Source;
 use super::secret::Secret;
 
 const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
