@@ -15,6 +15,7 @@ mod registries;
 mod rule;
 mod run;
 mod select;
+mod ssh_connect;
 mod test;
 
 use std::io::Write;
@@ -51,6 +52,9 @@ enum Command {
     Crd(crd::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
+    /// Connect `ssh` by way of a proxy
+    #[command(hide = true)]
+    SshConnect(ssh_connect::Args),
     /// Print the version
     Version,
 }
@@ -74,6 +78,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Test(args) => runtime.block_on(test::run(args)),
         Command::Crd(args) => crd::run(&args),
         Command::Completions(args) => completions::run(&args),
+        Command::SshConnect(args) => runtime.block_on(ssh_connect::run(args)),
         Command::Version => print(&format!("fairlead {}\n", env!("CARGO_PKG_VERSION"))),
     }
 }

@@ -22,10 +22,12 @@ mod keeps;
 mod kills;
 mod leads;
 mod owns;
+mod proxies;
 mod server;
 mod servers;
 mod signs;
 mod ssh;
+mod stand_in;
 mod support;
 #[path = "../support/tls.rs"]
 #[allow(dead_code, reason = "other tests need the rest of it")]

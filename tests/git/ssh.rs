@@ -74,7 +74,8 @@ impl SshServer {
 
 /// Without a pause before it says that nobody comes in without a key, which every client asks first.
 fn config(host_key: PrivateKey) -> Config {
-    Config { keys: vec![host_key], auth_rejection_time_initial: Some(Duration::ZERO), ..Config::default() }
+    let (auth_rejection_time, auth_rejection_time_initial) = (Duration::ZERO, Some(Duration::ZERO));
+    Config { keys: vec![host_key], auth_rejection_time, auth_rejection_time_initial, ..Config::default() }
 }
 
 /// A new key.

@@ -176,7 +176,8 @@ pub fn alone(name: &str) -> Option<()> {
 
 /// Settings with copies in `state` that take folders, gather for a moment, and are quick.
 pub fn settings(state: &Path) -> GitSettings {
-    GitSettings { window: Duration::from_millis(100), folders: true, ..GitSettings::new(state) }
+    let own_program = env!("CARGO_BIN_EXE_fairlead").into();
+    GitSettings { window: Duration::from_millis(100), folders: true, own_program, ..GitSettings::new(state) }
 }
 
 /// An engine for everybody who comes with `login`.

@@ -106,7 +106,8 @@ fn url(text: &str) -> Option<Address> {
     Some(Address { text: url.to_string(), transport: Transport::Http, user })
 }
 
-fn percent_decoded(text: &str) -> String {
+/// The text that percent signs stand for.
+pub(super) fn percent_decoded(text: &str) -> String {
     let pairs = format!("v={}", text.replace('+', "%2B"));
     url::form_urlencoded::parse(pairs.as_bytes()).next().map(|(_, value)| value.into_owned()).unwrap_or_default()
 }

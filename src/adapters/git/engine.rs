@@ -54,7 +54,9 @@ pub struct GitSettings {
     pub maximum_copy: u64,
     /// How many bytes all copies may have; those that were not used for longest are removed.
     pub maximum_state: u64,
-    /// The proxy for repositories whose login names none.
+    /// This program, which `ssh` calls for its connection where a login names a proxy.
+    pub own_program: PathBuf,
+    /// The proxy for repositories that are reached by HTTP and whose login names none.
     pub proxy: Option<GitProxy>,
     /// Whether a repository may be a folder of this machine.
     pub folders: bool,
@@ -71,6 +73,7 @@ impl GitSettings {
             attempts: 12,
             maximum_copy: MAXIMUM_COPY,
             maximum_state: 0,
+            own_program: std::env::current_exe().unwrap_or_else(|_| "fairlead".into()),
             proxy: None,
             folders: false,
         }
@@ -206,7 +209,7 @@ impl Inner {
         for warning in &login.warnings {
             tracing::warn!(repository = %GitBranch { branch: None, ..branch.clone() }, warning, "Git is reached without a check");
         }
-        let session = Session::open(&address, &login, self.settings.proxy.as_ref())?;
+        let session = Session::open(&address, &login, &self.settings)?;
         let key = key(&address, &login);
         Ok(Open { session, mirror: self.copies.of(&key.0), key })
     }

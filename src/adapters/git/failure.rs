@@ -9,6 +9,20 @@ const MAXIMUM_WORDS: usize = 400;
 
 /// Complaints of Git 2.32 and newer, of curl and of OpenSSH in the locale `C`, in lower case; the first that is found counts.
 const COMPLAINTS: &[(&str, Reason)] = &[
+    ("` answers 407", Reason::GitDenied),
+    ("` refuses user and password", Reason::GitDenied),
+    ("` refuses to go on without", Reason::GitDenied),
+    ("response 407", Reason::GitDenied),
+    ("code 407", Reason::GitDenied),
+    ("returned error: 407", Reason::GitDenied),
+    ("no authentication method was acceptable", Reason::GitDenied),
+    ("rejected by the socks5 server", Reason::GitDenied),
+    ("the proxy `", Reason::GitUnreachable),
+    ("from proxy after connect", Reason::GitUnreachable),
+    ("connect tunnel failed", Reason::GitUnreachable),
+    ("proxy connect aborted", Reason::GitUnreachable),
+    ("socks5 connection", Reason::GitUnreachable),
+    ("could not resolve proxy", Reason::GitUnreachable),
     ("host key verification failed", Reason::GitNotTrusted),
     ("remote host identification has changed", Reason::GitNotTrusted),
     ("ssl certificate problem", Reason::GitNotTrusted),
@@ -85,6 +99,9 @@ pub(super) fn words(errors: &str) -> String {
             && !line.starts_with("@@@")
             && !line.starts_with("Done")
             && !line.starts_with("To ")
+            // What `ssh` says of a connection that our own program did not give it, and has said why.
+            && !line.starts_with("mm_receive_fd:")
+            && !line.starts_with("proxy dialer did not pass")
     };
     let mut text = lines.filter(worth).collect::<Vec<_>>().join("; ").replace(char::is_control, " ");
     if text.len() > MAXIMUM_WORDS {
@@ -118,6 +135,17 @@ mod tests {
                 Reason::GitNotTrusted,
             ),
             ("ssh: connect to host h port 22: Connection timed out", Reason::GitTimeout),
+            (
+                "error: the proxy `p:1` answers 407 Proxy Authentication Required\nproxy dialer did not pass back a connection",
+                Reason::GitDenied,
+            ),
+            (
+                "fatal: unable to access 'https://h/': Received HTTP code 407 from proxy after CONNECT",
+                Reason::GitDenied,
+            ),
+            ("fatal: unable to access 'https://h/': CONNECT tunnel failed, response 502", Reason::GitUnreachable),
+            ("error: no connection to the proxy `p:1`: Connection refused (os error 111)", Reason::GitUnreachable),
+            ("fatal: unable to access 'https://h/': User was rejected by the SOCKS5 server (1 1).", Reason::GitDenied),
             ("! a:b [remote rejected] (protected branch)", Reason::GitPushRejected),
             ("fatal: index-pack failed", Reason::GitFailed),
         ];

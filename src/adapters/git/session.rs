@@ -9,7 +9,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::address::{Address, Transport};
+use super::engine::GitSettings;
 use super::private::PrivateFile;
+use super::proxy;
 use crate::model::{GitLogin, GitProxy, GitTls, HostKeys, LoginMethod, Reason};
 use crate::ports::GitError;
 
@@ -34,25 +36,28 @@ impl Session {
     /// The session for `login` at `address`.
     ///
     /// # Errors
-    /// `CredentialsUnavailable` when the login is not one for the address.
-    pub fn open(address: &Address, login: &GitLogin, proxy: Option<&GitProxy>) -> Result<Self, GitError> {
+    /// `CredentialsUnavailable` when the login, or its proxy, is not one for the address.
+    pub fn open(address: &Address, login: &GitLogin, settings: &GitSettings) -> Result<Self, GitError> {
         let mut named = Vec::new();
         let mut secrets = Vec::new();
         let mut text = remote(&address.text);
-        let proxy = login.proxy.as_ref().or(proxy);
+        let proxy = match address.transport {
+            Transport::Http => login.proxy.as_ref().or(settings.proxy.as_ref()),
+            Transport::Ssh => login.proxy.as_ref(),
+            Transport::Folder => None,
+        };
         match address.transport {
-            Transport::Http => {
-                text += &http(login, proxy, &mut named, &mut secrets)?;
-            }
+            Transport::Http => text += &http(login, proxy, &mut named, &mut secrets)?,
             Transport::Ssh => {
-                if login.proxy.is_some() {
-                    let message = "a proxy is not supported for SSH; reach the repository by `https://`, or directly";
-                    return Err(GitError::new(Reason::NotSupportedYet, message));
+                let mut command = ssh(login, &mut named).map_err(|error| unusable(&error))?;
+                if let Some(way) = proxy {
+                    command += &proxy::options(&settings.own_program, &address.text, way, &mut named)?;
                 }
-                text += &ssh(login, &mut named).map_err(|error| unusable(&error))?;
+                let _ = writeln!(text, "[core]\n\tsshCommand = {}", quoted(&command));
             }
             Transport::Folder => {}
         }
+        secrets.extend(proxy.into_iter().flat_map(|proxy| proxy::secrets(&proxy.address)));
         let configuration = PrivateFile::new(&text).map_err(|error| unusable(&error))?;
         let except = proxy.map(|proxy| proxy.except.clone()).unwrap_or_default();
         Ok(Self { configuration, _named: named, except, transport: address.transport, secrets })
@@ -153,6 +158,7 @@ fn authorization(login: &GitLogin, secrets: &mut Vec<String>) -> Result<Option<S
     Ok(Some(value))
 }
 
+/// The command for `ssh`, in words of a shell.
 fn ssh(login: &GitLogin, named: &mut Vec<PrivateFile>) -> io::Result<String> {
     let mut command = "ssh -F /dev/null -o BatchMode=yes -o IdentitiesOnly=yes -o IdentityAgent=none \
                        -o GlobalKnownHostsFile=/dev/null -o UpdateHostKeys=no -o ConnectTimeout=20"
@@ -171,12 +177,12 @@ fn ssh(login: &GitLogin, named: &mut Vec<PrivateFile>) -> io::Result<String> {
         let _ = write!(command, " -i {}", shell(file.path()));
         named.push(file);
     }
-    Ok(format!("[core]\n\tsshCommand = {}\n", quoted(&command)))
+    Ok(command)
 }
 
 /// A path for the shell that Git runs `ssh` with.
 fn shell(path: &Path) -> String {
-    format!("'{}'", path.to_string_lossy().replace('\'', "'\\''"))
+    proxy::word(&path.to_string_lossy())
 }
 
 /// A value of Git's configuration, whatever is in it.
@@ -193,7 +199,7 @@ mod tests {
     fn session(repository: &str, login: &GitLogin) -> Result<Session, GitError> {
         let access = GitAccess::ArgoCd { project: "default".to_owned() };
         let branch = GitBranch { repository: repository.to_owned(), branch: None, access };
-        Session::open(&Address::new(&branch, false).expect("an address"), login, None)
+        Session::open(&Address::new(&branch, false).expect("an address"), login, &GitSettings::new("/nowhere"))
     }
 
     #[test]
