@@ -8,6 +8,7 @@
 
 mod apps;
 mod by_github;
+mod certificates;
 mod clouds;
 #[path = "../contract/git.rs"]
 mod contract;

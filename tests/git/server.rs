@@ -137,8 +137,14 @@ impl Server {
             while let Ok((stream, _)) = listener.accept().await {
                 let (acceptor, plain) = (acceptor.clone(), plain.clone());
                 tokio::spawn(async move {
-                    // A client that does not trust us breaks off.
-                    let Ok(mut stream) = acceptor.accept(stream).await else { return };
+                    let mut stream = match acceptor.accept(stream).into_fallible().await {
+                        Ok(stream) => stream,
+                        Err((_, mut broken)) => {
+                            // One that does not trust us breaks off; one that we do not trust is to read why.
+                            let _ = tokio::io::copy(&mut broken, &mut tokio::io::sink()).await;
+                            return;
+                        }
+                    };
                     let mut plain = TcpStream::connect(plain).await.expect("the server listens");
                     let _ = tokio::io::copy_bidirectional(&mut stream, &mut plain).await;
                 });

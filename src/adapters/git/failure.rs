@@ -31,6 +31,9 @@ const COMPLAINTS: &[(&str, Reason)] = &[
     ("certificate subject name", Reason::GitNotTrusted),
     ("does not match target host name", Reason::GitNotTrusted),
     ("error setting certificate", Reason::GitNotTrusted),
+    ("error reading x.509 key", Reason::CredentialsUnavailable),
+    ("could not load pem client certificate", Reason::CredentialsUnavailable),
+    ("unable to set private key file", Reason::CredentialsUnavailable),
     ("couldn't find remote ref", Reason::GitBranchNotFound),
     ("could not read username", Reason::GitDenied),
     ("could not read password", Reason::GitDenied),
@@ -62,11 +65,31 @@ const COMPLAINTS: &[(&str, Reason)] = &[
     ("pre-receive hook declined", Reason::GitPushRejected),
 ];
 
+/// What servers say that take only clients with a certificate, in the words of OpenSSL and of `GnuTLS`.
+const DEMANDS: &[&str] = &[
+    "alert bad certificate",
+    "alert certificate",
+    "alert handshake failure",
+    "alert unknown ca",
+    "gnutls_handshake() failed: ca is unknown",
+    "gnutls_handshake() failed: certificate",
+    "gnutls_handshake() failed: handshake failed",
+    "tls fatal alert",
+];
+
 /// The class of a complaint.
 pub(super) fn class(errors: &str) -> Reason {
     let errors = errors.to_lowercase();
+    if demands_certificate(&errors) {
+        return Reason::GitDenied;
+    }
     let found = COMPLAINTS.iter().find(|(words, _)| errors.contains(words));
     found.map_or(Reason::GitFailed, |(_, reason)| *reason)
+}
+
+/// Whether a server seems to demand another certificate of its clients than it got, if any.
+fn demands_certificate(errors: &str) -> bool {
+    DEMANDS.iter().any(|words| errors.contains(words))
 }
 
 /// The failure of `what`, which Git complained of with `errors`.
@@ -74,6 +97,8 @@ pub(super) fn failure(what: &str, errors: &str) -> GitError {
     let reason = class(errors);
     let hint = if errors.contains("returned error: 30") || errors.contains("unable to update url base") {
         "; it redirects, which is not followed: write the address that it redirects to"
+    } else if demands_certificate(&errors.to_lowercase()) {
+        "; does the server demand a certificate of its clients, `tlsClientCertData` with `tlsClientCertKey` of the credentials?"
     } else {
         ""
     };
@@ -146,6 +171,10 @@ mod tests {
             ("fatal: unable to access 'https://h/': CONNECT tunnel failed, response 502", Reason::GitUnreachable),
             ("error: no connection to the proxy `p:1`: Connection refused (os error 111)", Reason::GitUnreachable),
             ("fatal: unable to access 'https://h/': User was rejected by the SOCKS5 server (1 1).", Reason::GitDenied),
+            (
+                "fatal: unable to access 'https://h/': OpenSSL SSL_read: error:0A00045C:SSL routines::tlsv13 alert certificate required, errno 0",
+                Reason::GitDenied,
+            ),
             ("! a:b [remote rejected] (protected branch)", Reason::GitPushRejected),
             ("fatal: index-pack failed", Reason::GitFailed),
         ];
