@@ -10,6 +10,9 @@ use crate::model::{ClientCertificate, Concealed, GitProxy, SecretRef};
 /// The label by which Argo CD knows its Secrets.
 pub const LABEL: &str = "argocd.argoproj.io/secret-type";
 
+/// The field by which the administrator lends the credentials of the hydrator (`repository-write`, `repo-write-creds`) to us: `"true"`.
+pub const LENT: &str = "lentToFairlead";
+
 /// The data of a Secret.
 type Data = BTreeMap<String, Vec<u8>>;
 
@@ -97,38 +100,38 @@ pub struct GitHubApp {
     pub api: String,
 }
 
-/// The credentials that Argo CD has for `repository`, as far as Applications of `project` may use them; those for writing come first.
+/// The credentials that Argo CD has for `repository`, as far as Applications of `project` may use them. Those with which its hydrator writes come first,
+/// and count only where the administrator lends them by [`LENT`].
 ///
 /// A Secret of the very repository counts: that of the project first, else one without a project. Where it has no credentials, those of the template with
 /// the longest address are filled in. `None` where there is nothing at all.
 pub fn for_repository(secrets: &[RepositorySecret], repository: &str, project: &str) -> Option<GitCredentials> {
-    let of_kinds = |exact: &str, template: &str| {
+    let of_kinds = |secrets: &[RepositorySecret], exact: &str, template: &str| {
         let exact = exact_match(secrets, exact, repository, project);
         let template = longest_template(secrets, template, repository);
         match (exact, template) {
             (Some(exact), _) if has_credentials(&exact.data) => Some((exact.secret.clone(), exact.data.clone())),
             (Some(exact), Some(template)) => Some((template.secret.clone(), filled(&exact.data, &template.data))),
             (Some(exact), None) => Some((exact.secret.clone(), exact.data.clone())),
-            (None, Some(template)) => Some((template.secret.clone(), template.data.clone())),
+            (None, Some(template)) => Some((template.secret.clone(), filled(&Data::new(), &template.data))),
             (None, None) => None,
         }
     };
-    let write = of_kinds("repository-write", "repo-write-creds")
+    let lent: Vec<RepositorySecret> = secrets.iter().filter(|secret| flag(&secret.data, LENT)).cloned().collect();
+    let write = of_kinds(&lent, "repository-write", "repo-write-creds")
         .filter(|(_, data)| has_credentials(data) || identity(data) != GitIdentity::Nobody);
-    let (secret, data) = write.or_else(|| of_kinds("repository", "repo-creds"))?;
+    let (secret, data) = write.or_else(|| of_kinds(secrets, "repository", "repo-creds"))?;
     Some(credentials(secret, &data))
 }
 
 /// The credentials in a Secret that a policy names.
 pub fn credentials(secret: SecretRef, data: &Data) -> GitCredentials {
     let text = |key: &str| text(data, key);
-    let flag =
-        |key: &str| text(key).is_some_and(|value| matches!(value.as_str(), "1" | "t" | "T" | "true" | "TRUE" | "True"));
     let client = text("tlsClientCertData").zip(text("tlsClientCertKey"));
     let client = client.map(|(certificate, key)| ClientCertificate { certificate, key: Concealed::new(key) });
     let proxy = text("proxy").map(|address| GitProxy { address, except: text("noProxy").unwrap_or_default() });
-    let insecure = flag("insecure");
-    let any_host_key = insecure || flag("insecureIgnoreHostKey");
+    let insecure = flag(data, "insecure");
+    let any_host_key = insecure || flag(data, "insecureIgnoreHostKey");
     GitCredentials { secret, identity: identity(data), client, insecure, any_host_key, proxy }
 }
 
@@ -190,6 +193,11 @@ fn text(data: &Data, key: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
+/// Whether a field says yes, in a word that Go takes for it.
+fn flag(data: &Data, key: &str) -> bool {
+    text(data, key).is_some_and(|value| matches!(value.as_str(), "1" | "t" | "T" | "true" | "TRUE" | "True"))
+}
+
 fn exact_match<'a>(
     secrets: &'a [RepositorySecret],
     kind: &str,
@@ -242,7 +250,8 @@ fn has_credentials(data: &Data) -> bool {
         || text(data, "useAzureWorkloadIdentity").is_some_and(|value| value == "true")
 }
 
-/// The fields of a repository's Secret, with those of a template where they are empty; its address and project stay.
+/// The fields of a repository's Secret, with those of a template where they are empty; its address and project stay, and whether anything is left unchecked
+/// is for it alone to say: Argo CD reads that from no template (`secretToRepoCred`).
 fn filled(exact: &Data, template: &Data) -> Data {
     let mut data = exact.clone();
     for (key, value) in template {
@@ -329,11 +338,36 @@ mod tests {
     }
 
     #[test]
-    fn credentials_for_writing_come_first() {
+    fn a_template_alone_switches_no_check_off() {
+        let flags = [("url", "https://h"), ("password", "p"), ("insecure", "true"), ("insecureIgnoreHostKey", "true")];
+        let template = secret("template", "repo-creds", &flags);
+        let alone = for_repository(std::slice::from_ref(&template), "https://h/a", "p").expect("credentials");
+        assert_eq!(alone.identity, GitIdentity::Basic("x-access-token".to_owned(), Concealed::new("p")));
+        assert_eq!((alone.insecure, alone.any_host_key), (false, false));
+        let exact = secret("exact", "repository", &[("url", "https://h/a"), ("insecureIgnoreHostKey", "true")]);
+        let merged = for_repository(&[exact, template], "https://h/a", "p").expect("credentials");
+        assert_eq!((merged.insecure, merged.any_host_key), (false, true));
+    }
+
+    #[test]
+    fn credentials_of_the_hydrator_are_used_where_they_are_lent() {
         let read = secret("read", "repository", &[("url", "https://h/a"), ("password", "r")]);
-        let write = secret("write", "repo-write-creds", &[("url", "https://h"), ("password", "w")]);
-        assert_eq!(found(&[read.clone(), write], "https://h/a", "p").as_deref(), Some("write"));
-        assert_eq!(found(&[read], "https://h/a", "p").as_deref(), Some("read"));
+        let write = |name, kind, url: &'static str, lent| {
+            secret(name, kind, &[("url", url), ("password", "w"), ("lentToFairlead", lent)])
+        };
+        let template = |lent| write("write", "repo-write-creds", "https://h", lent);
+        let exact = |lent| write("exact", "repository-write", "https://h/a", lent);
+        for (secrets, expected) in [
+            (vec![read.clone()], Some("read")),
+            (vec![read.clone(), template("")], Some("read")),
+            (vec![read.clone(), template("false"), exact("")], Some("read")),
+            (vec![read.clone(), template("true")], Some("write")),
+            (vec![read.clone(), template("true"), exact("")], Some("write")),
+            (vec![read, template("true"), exact("true")], Some("exact")),
+            (vec![template(""), exact("")], None),
+        ] {
+            assert_eq!(found(&secrets, "https://h/a", "p").as_deref(), expected);
+        }
     }
 
     #[test]
@@ -394,7 +428,8 @@ mod tests {
     #[test]
     fn a_key_of_google_for_writing_counts() {
         let read = secret("read", "repository", &[("url", "https://h/a"), ("password", "r")]);
-        let write = secret("write", "repository-write", &[("url", "https://h/a"), ("gcpServiceAccountKey", "{}")]);
+        let lent = [("url", "https://h/a"), ("gcpServiceAccountKey", "{}"), (LENT, "true")];
+        let write = secret("write", "repository-write", &lent);
         assert_eq!(found(&[read, write], "https://h/a", "p").as_deref(), Some("write"));
     }
 }
