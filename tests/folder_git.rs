@@ -173,6 +173,35 @@ async fn without_a_working_copy_the_option_is_named() {
 }
 
 #[tokio::test]
+async fn a_project_whose_manifest_is_in_the_folder_is_kept_to() {
+    let project = |spec: &str| {
+        format!("apiVersion: argoproj.io/v1alpha1\nkind: AppProject\nmetadata: {{ name: default }}\nspec: {spec}\n")
+    };
+    let mut said = Vec::new();
+    for spec in [
+        "{ sourceRepos: ['https://git.example.com/other/*'] }",
+        "{ sourceRepos: ['*'], signatureKeys: [{ keyID: 4AEE18F83AFDEB23 }] }",
+        "{ sourceRepos: { not: a list } }",
+        "{ sourceRepos: ['https://git.example.com/org/*'] }",
+    ] {
+        let mut scene = Scene::new(Mode::Write, true);
+        std::fs::write(scene.folder.path().join("manifests/project.yaml"), project(spec)).unwrap();
+        let round = scene.session.round().await;
+        let image = &round.reports[0].images[0];
+        said.push(format!("{}: {}", image.reason, image.message));
+        let commits = if image.reason == Reason::Updated { "2\n" } else { "1\n" };
+        assert_eq!(git(&scene.web(), &["rev-list", "--count", "HEAD"]), commits, "{said:?}");
+    }
+    said[3].truncate("Updated: moved".len());
+    insta::assert_snapshot!(said.join("\n"), @"
+    WriteDenied: the project `default` does not permit the repository `https://git.example.com/org/web.git` (`spec.sourceRepos`), so nothing is written there with the credentials of Argo CD; let the project allow it, or name a Secret of your own by `spec.writeBack.git.secretRef`
+    SignatureDemanded: the project `default` takes signed commits only (`spec.signatureKeys`); let Fairlead sign, by `spec.writeBack.git.commit.signing`, or GitHub, by `commit.via: GitHubApi`
+    WriteDenied: what the project `default` allows is not known, so nothing is written: project.yaml:4: expected sequence start
+    Updated: moved
+    ");
+}
+
+#[tokio::test]
 async fn changes_that_are_not_committed_are_not_taken_along() {
     let mut scene = Scene::new(Mode::Write, true);
     let edited = VALUES.replace("# values", "# my values");

@@ -621,9 +621,99 @@ async fn an_application_set_that_would_undo_the_manifest_is_no_matter_for_other_
     assert_eq!(world.look().await.images[0].reason, Reason::Updated);
 }
 
+/// Two sources in two repositories, each with the place of one image, and a project that permits these repositories.
+fn two_repositories(git: &str, permitted: &[&str]) -> World {
+    let image = |name: &str, index: usize| {
+        format!(
+            "{{ image: registry.example/{name}, target: {{ source: {{ index: {index} }}, helm: {{ tag: {name}.tag }} }} }}"
+        )
+    };
+    let images = [image("app", 0), image("side", 1)].join(", ");
+    let policy =
+        format!("applications: [{{ name: app }}]\nimages: [{images}]\nwriteBack: {{ method: Git, git: {git} }}");
+    let world = World::new(&policy)
+        .helm("app", &[], &["registry.example/app:1.0.0", "registry.example/side:1.0.0"])
+        .tags(APP, &["1.0.0", "1.0.1"])
+        .tags("registry.example/side", &["1.0.0", "1.0.1"]);
+    world.git.push(REPOSITORY, "main", "chart/values.yaml", "app: {tag: 1.0.0}\n");
+    world.git.push(INFRASTRUCTURE, "main", "chart/values.yaml", "side: {tag: 1.0.0}\n");
+    world.edit("app", |object| {
+        object["spec"] = json!({ "project": "team", "sources": [
+            { "repoURL": REPOSITORY, "path": "chart", "targetRevision": "main" },
+            { "repoURL": INFRASTRUCTURE, "path": "chart", "targetRevision": "main" },
+        ] });
+        object["status"]["sourceTypes"] = json!(["Helm", "Helm"]);
+    });
+    world.applications.put_project("argocd", "team", json!({ "spec": { "sourceRepos": permitted } }));
+    world
+}
+
+const INFRASTRUCTURE: &str = "https://bot:hidden@git.example/platform/infra.git";
+
+#[tokio::test]
+async fn a_repository_that_the_project_does_not_permit_is_not_written_with_argo_cds_credentials() {
+    let mut team = two_repositories("{ target: HelmValues }", &["https://git.example/*"]);
+    insta::assert_snapshot!(said(&team.look().await), @"
+    Updated: moved from `1.0.0` to `1.0.1`, the choice among 2 allowed tags, in commit d652310132 of `main`
+    WriteDenied: the project `team` does not permit the repository `https://git.example/platform/infra.git` (`spec.sourceRepos`), so nothing is written there with the credentials of Argo CD; let the project allow it, or name a Secret of your own by `spec.writeBack.git.secretRef`
+    ");
+    assert_eq!((team.git.log(REPOSITORY, "main").len(), team.git.log(INFRASTRUCTURE, "main").len()), (2, 1));
+    team.look().await;
+    assert_eq!(team.git.log(INFRASTRUCTURE, "main").len(), 1);
+    for permitted in ["*", "https://bot:hidden@GIT.example/platform/*"] {
+        let mut all = two_repositories("{ target: HelmValues }", &["https://git.example/*", permitted]);
+        all.look().await;
+        assert_eq!(all.git.log(INFRASTRUCTURE, "main").len(), 2, "{permitted}");
+    }
+    let mut own = two_repositories("{ target: HelmValues, secretRef: { name: ours } }", &["https://git.example/*"]);
+    own.look().await;
+    assert_eq!(own.git.log(INFRASTRUCTURE, "main").len(), 2, "the Secret is the tenant's own");
+    let git = "{ target: HelmValues, writeBranch: 'ours-{{ .AppName }}' }";
+    let mut proposed = two_repositories(git, &["https://git.example/*"]);
+    let report = proposed.look().await;
+    let reasons: Vec<Reason> = report.images.iter().map(|image| image.reason).collect();
+    assert_eq!(reasons, [Reason::AwaitingMerge, Reason::WriteDenied]);
+    assert_eq!(proposed.git.log(INFRASTRUCTURE, "ours-app").len(), 0);
+}
+
+#[tokio::test]
+async fn a_policy_that_names_another_repository_than_the_project_permits_writes_nothing() {
+    let mut world = world(&policy("{ repository: 'https://git.example/platform/infra' }"), &[]);
+    world.git.push("https://git.example/platform/infra", "main", "README.md", "read me\n");
+    world.applications.put_project("argocd", "default", json!({ "spec": { "sourceRepos": [REPOSITORY] } }));
+    world.look().await;
+    insta::assert_snapshot!(said(&world.look().await), @"WriteDenied: the project `default` does not permit the repository `https://git.example/platform/infra` (`spec.sourceRepos`), so nothing is written there with the credentials of Argo CD; let the project allow it, or name a Secret of your own by `spec.writeBack.git.secretRef`");
+    assert_eq!(world.git.asked().1, 0);
+    world.applications.put_project(
+        "argocd",
+        "default",
+        json!({ "spec": { "sourceRepos": ["https://git.example/**"] } }),
+    );
+    assert_eq!(world.look().await.images[0].reason, Reason::Updated);
+}
+
+#[tokio::test]
+async fn an_application_borrows_no_project_that_does_not_take_it() {
+    let of = |project: &str| {
+        let world = world(&policy("{}"), &[]);
+        world.edit("app", |object| object["spec"]["project"] = json!(project));
+        world.edit("app", |object| object["status"]["controllerNamespace"] = json!("platform"));
+        world
+    };
+    let mut none = of("nobody");
+    insta::assert_snapshot!(said(&none.look().await), @"WriteDenied: Argo CD has no project `nobody`, so nothing is written there with the credentials of Argo CD; let the project allow it, or name a Secret of your own by `spec.writeBack.git.secretRef`");
+    let mut foreign = of("infra");
+    let project = |namespaces: &[&str]| json!({ "spec": { "sourceRepos": ["*"], "sourceNamespaces": namespaces } });
+    foreign.applications.put_project("platform", "infra", project(&["team-*"]));
+    insta::assert_snapshot!(said(&foreign.look().await), @"WriteDenied: the project `infra` takes no Applications of the namespace `argocd` (`spec.sourceNamespaces`), so nothing is written there with the credentials of Argo CD; let the project allow it, or name a Secret of your own by `spec.writeBack.git.secretRef`");
+    assert_eq!((none.git.asked().1, foreign.git.asked().1), (0, 0));
+    foreign.applications.put_project("platform", "infra", project(&["team-*", "argocd"]));
+    assert_eq!(foreign.look().await.images[0].reason, Reason::Updated);
+}
+
 #[tokio::test]
 async fn a_project_that_takes_signed_commits_only_gets_no_other() {
-    let project = json!({ "spec": { "signatureKeys": [{ "keyID": "4AEE18F83AFDEB23" }] } });
+    let project = json!({ "spec": { "sourceRepos": ["*"], "signatureKeys": [{ "keyID": "4AEE18F83AFDEB23" }] } });
     let mut unsigned = world(&policy("{}"), &[]);
     unsigned.applications.put_project("argocd", "default", project.clone());
     unsigned.look().await;

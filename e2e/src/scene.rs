@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use ::fairlead::api::{Application, ImageState, ImageUpdatePolicy};
+use ::fairlead::api::{AppProject, Application, ImageState, ImageUpdatePolicy};
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Secret, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding};
@@ -360,6 +360,16 @@ impl Scene {
         let labels = json!({"argocd.argoproj.io/secret-type": "repository"});
         let object = json!({"metadata": {"name": name, "labels": labels}, "stringData": data});
         create(&self.objects::<Secret>(), object).await;
+    }
+
+    /// Creates a project of Argo CD.
+    pub async fn project(&self, name: &str, spec: &Value) {
+        let resource = ApiResource::erase::<AppProject>(&());
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &self.namespace, &resource);
+        let object = json!({
+            "apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject", "metadata": {"name": name}, "spec": spec,
+        });
+        create(&api, object).await;
     }
 
     /// Creates a Secret of texts.

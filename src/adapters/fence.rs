@@ -12,7 +12,7 @@ use super::clock::uptime;
 use super::git::GitEngine;
 use crate::model::{
     Application, ApplicationId, ApplicationPlan, ForgeRepository, GitBranch, GitCommit, GitEntry, GitPlan, GitTip,
-    GitWritten, MergeMethod, PolicyId, PullRequest, PullRequestDraft, Reason, SyncWindow,
+    GitWritten, MergeMethod, PolicyId, PullRequest, PullRequestDraft, Reason, RepositoryRules, SyncWindow,
 };
 use crate::ports::{
     Applications, ApplicationsError, Forge, ForgeError, Git, GitError, Inventory, PullRequestWritten, WriteError,
@@ -194,8 +194,8 @@ impl Applications for Fenced<Arc<dyn Applications>> {
         self.port.sync_windows(namespace, project).await
     }
 
-    async fn demands_signatures(&self, namespace: &str, project: &str) -> Result<bool, String> {
-        self.port.demands_signatures(namespace, project).await
+    async fn repository_rules(&self, application: &Application) -> Result<RepositoryRules, String> {
+        self.port.repository_rules(application).await
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::model::{Application, ApplicationId, ApplicationPlan, Skip, SyncWindow};
+use crate::model::{Application, ApplicationId, ApplicationPlan, RepositoryRules, Skip, SyncWindow};
 use crate::ports::{Applications, ApplicationsError, Inventory, WriteError};
 
 /// Applications, of which only those count that the Argo CD of one namespace looks after. One that no Argo CD has looked at
@@ -51,8 +51,8 @@ impl Applications for OfInstance {
         self.applications.sync_windows(namespace, project).await
     }
 
-    async fn demands_signatures(&self, namespace: &str, project: &str) -> Result<bool, String> {
-        self.applications.demands_signatures(namespace, project).await
+    async fn repository_rules(&self, application: &Application) -> Result<RepositoryRules, String> {
+        self.applications.repository_rules(application).await
     }
 
     async fn refresh(&self, id: &ApplicationId) -> Result<(), WriteError> {

@@ -1,4 +1,4 @@
-//! The fields of an Argo CD `AppProject` that we read: when its Applications may be synced, and whose commits.
+//! The fields of an Argo CD `AppProject` that we read: when its Applications may be synced, and whose commits, and which repositories.
 
 use std::borrow::Cow;
 
@@ -28,13 +28,12 @@ pub struct AppProjectSpec {
     /// The keys of which one must have signed what is synced; none, where unsigned commits will do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature_keys: Option<Vec<SignatureKey>>,
-}
-
-impl AppProjectSpec {
-    /// Whether unsigned commits will not do.
-    pub fn demands_signatures(&self) -> bool {
-        self.signature_keys.as_ref().is_some_and(|keys| !keys.is_empty())
-    }
+    /// The repositories that its Applications may use: globs, those after a `!` denied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_repos: Option<Vec<String>>,
+    /// The namespaces, beside Argo CD's own, whose Applications may belong to it: globs, or regular expressions between two `/`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_namespaces: Option<Vec<String>>,
 }
 
 /// A key that may have signed.

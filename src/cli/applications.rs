@@ -90,7 +90,7 @@ impl ApplicationsArgs {
 
     fn reach_all(&self, clients: &Clients, namespaces: &[Option<String>], argocd: &str) -> Result<Reach, String> {
         match self.applications_api {
-            ApplicationsApi::Kubernetes => Ok(Reach::kubernetes(clients, namespaces)),
+            ApplicationsApi::Kubernetes => Ok(Reach::kubernetes(clients, namespaces, argocd)),
             ApplicationsApi::Argocd => {
                 let settings = self.settings(clients, argocd)?;
                 let reach = Reach::argocd(&settings, namespaces).map_err(|error| error.to_string())?;

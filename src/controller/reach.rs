@@ -19,11 +19,11 @@ pub struct Reach {
 }
 
 impl Reach {
-    /// By the Kubernetes API, to the Applications of `namespaces` (`None`: all). The watches are started.
-    pub fn kubernetes(clients: &Clients, namespaces: &[Option<String>]) -> Self {
+    /// By the Kubernetes API, to the Applications of `namespaces` (`None`: all). The watches are started. `argocd` is the namespace of Argo CD.
+    pub fn kubernetes(clients: &Clients, namespaces: &[Option<String>], argocd: &str) -> Self {
         let (sender, changes) = mpsc::unbounded_channel();
         let index = ApplicationIndex::start(&clients.watches, namespaces, &sender);
-        let applications = Arc::new(KubernetesApplications::new(clients.calls.clone(), Arc::clone(&index)));
+        let applications = Arc::new(KubernetesApplications::new(clients.calls.clone(), Arc::clone(&index), argocd));
         Self { applications, index, changes }
     }
 

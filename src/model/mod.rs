@@ -26,6 +26,7 @@ mod pull_request;
 mod reason;
 mod registries;
 mod report;
+mod repository_rules;
 mod rollout;
 mod rule;
 mod schedule;
@@ -72,6 +73,7 @@ pub use registries::{
     RegistryPrefix, Route, TagOrder,
 };
 pub use report::{Behind, ImageReport, Report, State};
+pub use repository_rules::{AddressGlob, Admission, Refusal, RepositoryRules, SignedCommits, SourceRule};
 pub use rollout::{Health, Progress, Rollout, RolloutState, SyncOperation, SyncPhase};
 pub use rule::{Allow, Constraint, Ignore, Pin, Rule, Strategy};
 pub use schedule::{Closed, Schedule, Window};

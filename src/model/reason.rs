@@ -166,7 +166,7 @@ reasons! {
     // Writing.
     /// The destination changed again and again while it was written; tried again later.
     WriteConflict = Failing,
-    /// The right to write is missing.
+    /// The right to write is missing, or the Argo CD project does not permit the repository.
     WriteDenied = Stalled,
     /// The destination refuses the change.
     WriteRejected = Stalled,

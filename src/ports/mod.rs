@@ -15,7 +15,7 @@ use jiff::Timestamp;
 
 use crate::model::{
     Application, ApplicationId, ApplicationPlan, ApplicationSet, Candidate, Cloud, CredentialSource, Listing, Platform,
-    Policy, Reason, Repository, SecretRef, SyncWindow, Tag,
+    Policy, Reason, Repository, RepositoryRules, SecretRef, SyncWindow, Tag,
 };
 
 pub use forge::{Forge, ForgeCommits, ForgeError, PullRequestWritten};
@@ -61,11 +61,12 @@ pub trait Applications: Send + Sync {
     /// A sentence where they are not known.
     async fn sync_windows(&self, namespace: &str, project: &str) -> Result<Vec<SyncWindow>, String>;
 
-    /// Whether an Argo CD project takes signed commits only. One that does not exist demands nothing.
+    /// What the Argo CD project of an Application says of Git repositories: whether it may use them with Argo CD's credentials, by the
+    /// Argo CD that they belong to; whose commits it takes, by the one that looks after it.
     ///
     /// # Errors
     /// A sentence where that is not known.
-    async fn demands_signatures(&self, namespace: &str, project: &str) -> Result<bool, String>;
+    async fn repository_rules(&self, application: &Application) -> Result<RepositoryRules, String>;
 
     /// Asks Argo CD to look at an Application now, where there is an Argo CD.
     async fn refresh(&self, id: &ApplicationId) -> Result<(), WriteError>;

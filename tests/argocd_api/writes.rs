@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fairlead::adapters::argocd::{ArgoCdSettings, Timings};
-use fairlead::model::{ApplicationPlan, Edit, Guard, Node, Operation, Pointer, SyncRequest};
+use fairlead::model::{Application, ApplicationPlan, Edit, Guard, Node, Operation, Pointer, Refusal, SyncRequest};
 use fairlead::ports::{Applications as _, WriteError};
 use serde_json::{Value, json};
 
@@ -264,18 +264,27 @@ async fn the_windows_of_a_project_are_known_or_it_is_said_why_not() {
     argocd.put_project("default", json!({ "metadata": { "name": "default" }, "spec": { "syncWindows": [window] } }));
     let windows = reached.port.sync_windows(NAMESPACE, "default").await.expect("they are known");
     assert_eq!(windows.len(), 1);
-    assert_eq!(reached.port.demands_signatures(NAMESPACE, "default").await, Ok(false));
-    argocd.put_project("default", json!({ "spec": { "signatureKeys": [{ "keyID": "4AEE18F83AFDEB23" }] } }));
-    assert_eq!(reached.port.demands_signatures(NAMESPACE, "default").await, Ok(true));
     let cause = reached.port.sync_windows(NAMESPACE, "team").await.expect_err("it may not be read");
     insta::assert_snapshot!(cause.replace(argocd.host(), "HOST"), @"not allowed to read it: `HOST` answers 403 Forbidden (`permission denied`); the account of the token lacks a right, or it is not there");
-    assert_eq!(
-        argocd.calls(Call::Project),
-        [
-            "GET /api/v1/projects/default?",
-            "GET /api/v1/projects/default?",
-            "GET /api/v1/projects/default?",
-            "GET /api/v1/projects/team?"
-        ]
-    );
+    assert_eq!(argocd.calls(Call::Project), ["GET /api/v1/projects/default?", "GET /api/v1/projects/team?"]);
+}
+
+#[tokio::test]
+async fn what_a_project_says_of_repositories_is_known_or_it_is_said_why_not() {
+    let (argocd, reached, _) = prepared().await;
+    let application = reached.port.fresh(&web()).await.expect("an answer").expect("it is there");
+    let spec = json!({ "sourceRepos": ["https://h/team/*"], "signatureKeys": [{ "keyID": "4AEE18F83AFDEB23" }] });
+    argocd.put_project("default", json!({ "metadata": { "name": "default", "namespace": NAMESPACE }, "spec": spec }));
+    let rules = reached.port.repository_rules(&application).await.expect("they are known");
+    assert_eq!(rules.refusal("https://h/team/a"), None);
+    assert_eq!(rules.refusal("https://h/platform/a"), Some(Refusal::NotPermitted));
+    assert_eq!(rules.demands_signatures(&["https://h/team/a"]), Some("spec.signatureKeys"));
+    argocd.put_project("default", json!({ "metadata": { "name": "default", "namespace": "elsewhere" }, "spec": spec }));
+    let rules = reached.port.repository_rules(&application).await.expect("they are known");
+    assert_eq!(rules.refusal("https://h/team/a"), Some(Refusal::NotItsNamespace));
+    let theirs = Application { project: "team".to_owned(), ..Application::clone(&application) };
+    let cause = reached.port.repository_rules(&theirs).await.expect_err("it may not be read");
+    assert!(cause.starts_with("not allowed to read it: "), "{cause}");
+    let asked = ["default", "default", "team"].map(|name| format!("GET /api/v1/projects/{name}?"));
+    assert_eq!(argocd.calls(Call::Project), asked);
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use fairlead::api::ImageState;
 use fairlead_e2e::{AuditEntry, Configured, Deadline, Fairlead, FaultProxy, Scene, Unready, eventually};
+use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -90,8 +91,9 @@ impl Forge {
         scene.start_configured(plain_http, Configured { environment, ..Configured::default() }).await
     }
 
-    /// The Secret by which Argo CD knows the repository.
+    /// The Secret by which Argo CD knows the repository, and the project that may use it.
     async fn known_to_argo_cd(&self, scene: &Scene, password: &str) {
+        scene.project("default", &json!({"sourceRepos": [self.url()]})).await;
         let data = json!({"url": self.url(), "username": USER, "password": password, "type": "git"});
         scene.repository_secret("fleet", &data).await;
     }
@@ -247,6 +249,7 @@ async fn github_makes_the_commit_where_the_policy_says_so() {
     let url = forge.server.as_github("fleet");
     let data = json!({"url": url, "username": USER, "password": PASSWORD, "type": "git"});
     scene.repository_secret("fleet", &data).await;
+    scene.project("default", &json!({"sourceRepos": ["*"]})).await;
     scene.registry().push_all(&scene.repository("app"), &["1.0.0", "1.0.1"]).await;
     let image = scene.image("app");
     let mut source = Scene::helm(&image, "1.0.0");
@@ -268,6 +271,36 @@ async fn github_makes_the_commit_where_the_policy_says_so() {
     let settings = json!({"commit": {"via": "GitHubApi", "author": {"name": "a", "email": "b"}}});
     let refused = scene.refused_policy("wrong", policy(&["web"], images, settings)).await;
     assert!(refused.contains("remove author, signing and signOff"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_project_guards_the_repositories_that_it_does_not_permit() {
+    let scene = Scene::new("git-project").await;
+    let forge = Forge::new(&[]).await;
+    forge.known_to_argo_cd(&scene, PASSWORD).await;
+    scene.project("team", &json!({"sourceRepos": ["https://git.example.com/team/*"]})).await;
+    scene.registry().push_all(&scene.repository("app"), &["1.0.0", "1.0.1"]).await;
+    let image = scene.image("app");
+    for (name, project) in [("web", "team"), ("lost", "nobody")] {
+        scene.application(name, forge.source(Scene::helm(&image, "1.0.0"))).await;
+        let patch = Patch::Merge(json!({"spec": {"project": project}}));
+        scene.applications().patch(name, &PatchParams::default(), &patch).await.expect("a person may");
+    }
+    let before = forge.commits();
+    let _fairlead = forge.start(&scene, &[]).await;
+    for (name, says) in [("web", "`spec.sourceRepos`"), ("lost", "Argo CD has no project `nobody`")] {
+        scene.policy(name, policy(&[name], json!([{"image": image}]), json!({}))).await;
+        let unready = Unready { reason: "WriteDenied", stalled: true, says: &[says] };
+        scene.expect_unready(name, unready).await;
+    }
+    assert_eq!((forge.server.pushes(), forge.commits()), (0, before));
+
+    scene.secret("ours", &json!({"username": USER, "password": PASSWORD})).await;
+    let own = json!({"secretRef": {"name": "ours"}});
+    scene.policy("own", policy(&["web"], json!([{"image": image}]), own)).await;
+    scene.raw_policies().delete("web", &DeleteParams::default()).await.expect("a person may");
+    scene.expect_settled("own").await;
+    assert_eq!((forge.server.pushes(), forge.commits()), (1, before + 1));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

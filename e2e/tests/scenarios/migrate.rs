@@ -111,6 +111,7 @@ async fn the_guides_application_is_written_to_git_and_stays_as_it_is() {
     });
     let secret: Secret = serde_json::from_value(secret).expect("a Secret");
     scene.objects().create(&PostParams::default(), &secret).await.expect("the API server takes it");
+    scene.project("default", &json!({"sourceRepos": ["*"]})).await;
     let application = manifest(&scene, "flask-git", Some(&url));
     create(&scene, &application).await;
     let before = scene.read_application("flask-git").await;

@@ -189,12 +189,7 @@ async fn a_sync_is_asked_for_when_no_window_forbids_it() {
     let resource = ApiResource::erase::<fairlead::api::AppProject>(&());
     let projects: Api<DynamicObject> = Api::namespaced_with(scene.client.clone(), &scene.namespace, &resource);
     let window = json!({"kind": "deny", "schedule": "* * * * *", "duration": "1h", "applications": ["*"]});
-    let object = json!({
-        "apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject", "metadata": {"name": "default"},
-        "spec": {"syncWindows": [window]},
-    });
-    let object: DynamicObject = serde_json::from_value(object).expect("an object");
-    projects.create(&PostParams::default(), &object).await.expect("a project");
+    scene.project("default", &json!({"syncWindows": [window]})).await;
     scene.application("web", Scene::helm(&image, "1.0.0")).await;
     let _fairlead = scene.start().await;
     let applications = json!([{"name": "web"}]);

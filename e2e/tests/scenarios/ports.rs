@@ -25,7 +25,7 @@ async fn applications_in_a_cluster_keep_the_contract() {
     api.create(&PostParams::default(), &manifest).await.expect("it can be created");
     let (changes, _changed) = mpsc::unbounded_channel();
     let index = ApplicationIndex::start(&scene.fairlead_client, &[Some(scene.namespace.clone())], &changes);
-    let port = KubernetesApplications::new(scene.fairlead_client.clone(), index);
+    let port = KubernetesApplications::new(scene.fairlead_client.clone(), index, &scene.namespace);
     contract::check(&port, &scene.namespace, "web").await;
 }
 

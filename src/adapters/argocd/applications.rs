@@ -14,7 +14,9 @@ use super::{ArgoCdSettings, SetUpError, patched};
 use crate::adapters::kubernetes::{ApplicationIndex, Change, RecentSets, json_patch};
 use crate::api;
 use crate::lower;
-use crate::model::{Application, ApplicationId, ApplicationPlan, ApplicationSet, SyncRequest, SyncWindow};
+use crate::model::{
+    Application, ApplicationId, ApplicationPlan, ApplicationSet, RepositoryRules, SyncRequest, SyncWindow,
+};
 use crate::ports::{ApplicationSets, Applications, ApplicationsError, Inventory, WriteError};
 
 /// What Argo CD says of a `test` that failed.
@@ -214,8 +216,11 @@ impl Applications for ArgoCdApplications {
         lower::sync_windows(&self.project_named(project).await?)
     }
 
-    async fn demands_signatures(&self, _: &str, project: &str) -> Result<bool, String> {
-        Ok(self.project_named(project).await?.spec.demands_signatures())
+    async fn repository_rules(&self, application: &Application) -> Result<RepositoryRules, String> {
+        let (_, name) = application.at_project();
+        let project = self.project_named(name).await?;
+        let home = project.metadata.namespace.as_deref().unwrap_or_default();
+        Ok(lower::repository_rules(Some(&project), home, &application.id.namespace))
     }
 
     async fn refresh(&self, id: &ApplicationId) -> Result<(), WriteError> {

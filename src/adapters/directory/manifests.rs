@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::api::{Application, ApplicationSet, ImageUpdatePolicy};
+use crate::api::{AppProject, Application, ApplicationSet, ImageUpdatePolicy};
 use crate::edit::yaml::{documents, line_of};
 use crate::model::{ApplicationId, Pointer, PolicyId, Problem, Reason, SecretRef};
 use crate::ports::SecretData;
@@ -54,6 +54,8 @@ pub(super) enum Object {
     Application(ApplicationId, Result<Box<Application>, String>),
     /// An ApplicationSet, by namespace and name, or why it cannot be read.
     ApplicationSet((String, String), Result<Box<ApplicationSet>, String>),
+    /// A project of Argo CD, by namespace and name, or why it cannot be read.
+    Project((String, String), Result<Box<AppProject>, String>),
     /// A policy, and what its text has that a policy has not.
     Policy(PolicyId, Result<Box<ImageUpdatePolicy>, String>, Vec<Problem>),
     /// A Secret.
@@ -151,6 +153,10 @@ fn object(place: &Place<'_>, body: &str, head: Head) -> Result<Option<Object>, P
             let set = serde_saphyr::from_str(body).map(Box::new).map_err(|error| place.cause(&error));
             Ok(Some(Object::ApplicationSet((namespace, name?), set)))
         }
+        ("argoproj.io/v1alpha1", "AppProject") => {
+            let project = serde_saphyr::from_str(body).map(Box::new).map_err(|error| place.cause(&error));
+            Ok(Some(Object::Project((namespace, name?), project)))
+        }
         ("fairlead.dev/v1alpha1", "ImageUpdatePolicy") => {
             let id = PolicyId::new(namespace, name?);
             let (policy, problems) = policy(place, body);
@@ -246,6 +252,9 @@ mod tests {
                 Object::Application(id, Err(cause)) => format!("Application {id} unreadable: {cause}"),
                 Object::ApplicationSet((namespace, name), set) => {
                     format!("ApplicationSet {namespace}/{name} {:?}", set.map(|set| set.metadata.name))
+                }
+                Object::Project((namespace, name), project) => {
+                    format!("AppProject {namespace}/{name} {:?}", project.map(|project| project.spec.source_repos))
                 }
                 Object::Policy(id, Ok(_), problems) => format!("Policy {id} {problems:?}"),
                 Object::Policy(id, Err(cause), problems) => {

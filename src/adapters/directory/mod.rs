@@ -22,8 +22,10 @@ use async_trait::async_trait;
 
 use crate::api;
 use crate::edit::yaml::{EditError, apply};
+use crate::lower;
 use crate::model::{
-    Application, ApplicationId, ApplicationPlan, Operation, Policy, PolicyId, Problem, Reason, SecretRef, SyncWindow,
+    Application, ApplicationId, ApplicationPlan, Operation, Policy, PolicyId, Problem, Reason, RepositoryRules,
+    SecretRef, SyncWindow,
 };
 use crate::ports::{
     Applications, ApplicationsError, Inventory, Policies, SecretData, SecretError, Secrets, WriteError,
@@ -301,9 +303,16 @@ impl Applications for Directory {
         Ok(Vec::new())
     }
 
-    /// No: projects are not read from a folder.
-    async fn demands_signatures(&self, _: &str, _: &str) -> Result<bool, String> {
-        Ok(false)
+    /// Those of the project whose manifest is in the folder. Without one, nothing is known against anything.
+    async fn repository_rules(&self, application: &Application) -> Result<RepositoryRules, String> {
+        let (namespace, name) = application.at_project();
+        let mut projects = self.snapshot().projects;
+        let mut found = |home: &str| Some((home.to_owned(), projects.remove(&(home.to_owned(), name.to_owned()))?));
+        // An Application that no Argo CD has looked at may lie in another namespace than its project.
+        let Some((home, project)) = found(namespace).or_else(|| found(DEFAULT_NAMESPACE)) else {
+            return Ok(RepositoryRules::unrestricted());
+        };
+        Ok(lower::repository_rules(Some(&*project?), &home, &application.id.namespace))
     }
 
     /// Nothing: there is no Argo CD that would look at a folder.

@@ -25,6 +25,7 @@ pub(super) struct FileObjects {
 enum Lowered {
     Application(ApplicationId, Result<Arc<Application>, String>),
     ApplicationSet((String, String), Result<ApplicationSet, String>),
+    Project((String, String), Result<Box<api::AppProject>, String>),
     Policy(PolicyId, Arc<PolicyManifest>, Option<Arc<Policy>>),
     Secret(SecretRef, SecretData),
 }
@@ -35,6 +36,8 @@ pub(super) struct Snapshot {
     pub applications: BTreeMap<ApplicationId, (Found, Result<Arc<Application>, String>)>,
     /// By namespace and name.
     pub sets: BTreeMap<(String, String), Result<ApplicationSet, String>>,
+    /// By namespace and name.
+    pub projects: BTreeMap<(String, String), Result<Box<api::AppProject>, String>>,
     pub policies: BTreeMap<PolicyId, (Arc<PolicyManifest>, Option<Arc<Policy>>)>,
     pub secrets: BTreeMap<SecretRef, SecretData>,
     pub problems: Vec<Problem>,
@@ -63,6 +66,7 @@ fn lowered(file: &str, manifest: Manifest) -> Lowered {
             Lowered::Application(id, application)
         }
         Object::ApplicationSet(id, set) => Lowered::ApplicationSet(id, set.map(|set| lower::application_set(&set))),
+        Object::Project(id, project) => Lowered::Project(id, project),
         Object::Policy(id, policy, mut problems) => {
             let policy = match policy {
                 Ok(policy) if problems.is_empty() => Some(policy),
@@ -114,6 +118,10 @@ impl Snapshot {
             Lowered::ApplicationSet(id, set) => {
                 let twice = insert(&mut self.sets, id, set.clone());
                 twice.then(|| format!("the ApplicationSet `{}/{}`", id.0, id.1))
+            }
+            Lowered::Project(id, project) => {
+                let twice = insert(&mut self.projects, id, project.clone());
+                twice.then(|| format!("the AppProject `{}/{}`", id.0, id.1))
             }
             Lowered::Policy(id, manifest, policy) => {
                 let twice = insert(&mut self.policies, id, (Arc::clone(manifest), policy.clone()));

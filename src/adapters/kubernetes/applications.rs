@@ -14,7 +14,7 @@ use super::sets::ApplicationSetReader;
 use super::{code, json_patch, words};
 use crate::api;
 use crate::lower;
-use crate::model::{Application, ApplicationId, ApplicationPlan, SyncWindow};
+use crate::model::{Application, ApplicationId, ApplicationPlan, RepositoryRules, SyncWindow};
 use crate::ports::{ApplicationSets, Applications, ApplicationsError, Inventory, WriteError};
 
 /// Applications in a cluster.
@@ -23,13 +23,14 @@ pub struct KubernetesApplications {
     client: Client,
     index: Arc<ApplicationIndex>,
     sets: Arc<ApplicationSetReader>,
+    argocd: String,
 }
 
 impl KubernetesApplications {
-    /// Applications that `index` watches, written through `client`.
-    pub fn new(client: Client, index: Arc<ApplicationIndex>) -> Self {
+    /// Applications that `index` watches, written through `client`. `argocd` is the namespace of the Argo CD whose credentials are used.
+    pub fn new(client: Client, index: Arc<ApplicationIndex>, argocd: impl Into<String>) -> Self {
         let sets = Arc::new(ApplicationSetReader::new(client.clone()));
-        Self { client, index, sets }
+        Self { client, index, sets, argocd: argocd.into() }
     }
 }
 
@@ -90,12 +91,19 @@ impl Applications for KubernetesApplications {
         }
     }
 
-    async fn demands_signatures(&self, namespace: &str, project: &str) -> Result<bool, String> {
-        let api: Api<api::AppProject> = Api::namespaced(self.client.clone(), namespace);
-        match api.get_opt(project).await {
-            Ok(found) => Ok(found.is_some_and(|project| project.spec.demands_signatures())),
-            Err(error) if code(&error) == 403 => Err(format!("not allowed to read it: {}", words(&error))),
-            Err(error) => Err(words(&error)),
+    async fn repository_rules(&self, application: &Application) -> Result<RepositoryRules, String> {
+        // Who may write into an Application may also write into its status which Argo CD looks after it: the credentials of ours are ours to guard.
+        let namespace = &application.id.namespace;
+        let (_, project) = application.at_project();
+        let ours = self.project(&self.argocd, project).await?;
+        let rules = lower::repository_rules(ours.as_ref(), &self.argocd, namespace);
+        match application.controller_namespace.as_ref().filter(|other| **other != self.argocd) {
+            None => Ok(rules),
+            Some(other) => {
+                let theirs = self.project(other, project).await?;
+                let signed = lower::repository_rules(theirs.as_ref(), other, namespace).signed;
+                Ok(RepositoryRules { signed, ..rules })
+            }
         }
     }
 
@@ -116,6 +124,16 @@ impl Applications for KubernetesApplications {
 }
 
 impl KubernetesApplications {
+    /// A project; `None` when it does not exist.
+    async fn project(&self, namespace: &str, name: &str) -> Result<Option<api::AppProject>, String> {
+        let api: Api<api::AppProject> = Api::namespaced(self.client.clone(), namespace);
+        let cause = |error: kube::Error| match code(&error) {
+            403 => format!("not allowed to read it in `{namespace}`: {}", words(&error)),
+            _ => words(&error),
+        };
+        api.get_opt(name).await.map_err(cause)
+    }
+
     async fn changed(&self, plan: &ApplicationPlan, api: &Api<DynamicObject>) -> bool {
         let fresh = api.get_metadata_opt(&plan.application.name).await;
         fresh.is_ok_and(|fresh| {

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::adapters::kubernetes::json_patch;
 use crate::api;
 use crate::lower;
-use crate::model::{Application, ApplicationId, ApplicationPlan, Guard, SyncWindow};
+use crate::model::{Application, ApplicationId, ApplicationPlan, Guard, RepositoryRules, SyncWindow};
 use crate::ports::{ApplicationSets, Applications, ApplicationsError, Inventory, WriteError};
 
 type Intruder = Box<dyn FnMut(&mut Value) + Send>;
@@ -173,11 +173,16 @@ impl Applications for MemoryApplications {
         lower::sync_windows(&project)
     }
 
-    async fn demands_signatures(&self, namespace: &str, project: &str) -> Result<bool, String> {
+    async fn repository_rules(&self, application: &Application) -> Result<RepositoryRules, String> {
+        let (namespace, project) = application.at_project();
         let found = self.state().projects.get(&(namespace.to_owned(), project.to_owned())).cloned();
+        // Argo CD makes this one itself, and lets it permit everything.
+        if found.is_none() && project == "default" {
+            return Ok(RepositoryRules::unrestricted());
+        }
         let found: Option<api::AppProject> =
             found.map(serde_json::from_value).transpose().map_err(|error| error.to_string())?;
-        Ok(found.is_some_and(|project| project.spec.demands_signatures()))
+        Ok(lower::repository_rules(found.as_ref(), namespace, &application.id.namespace))
     }
 
     async fn refresh(&self, id: &ApplicationId) -> Result<(), WriteError> {

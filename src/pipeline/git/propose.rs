@@ -108,7 +108,7 @@ impl<'a> Desk<'a> {
         }
         if let Some(port) = self.ports.git {
             self.leave_to_another(port, &finding.application, &mut drafts).await;
-            self.only_signed(git, &finding.application, &mut drafts).await;
+            self.within_project(git, &finding.application, &mut drafts).await;
         }
         self.label(git, &finding.application, &mut drafts).await;
         let jobs = plan::jobs(self.policy, git, &finding.application, &mut drafts);

@@ -27,7 +27,7 @@ impl<'a> Desk<'a> {
             let mut drafts = self.decide(&finding).await;
             let Some(port) = self.ports.git else { return finish(drafts) };
             self.leave_to_another(port, &finding.application, &mut drafts).await;
-            self.only_signed(git, &finding.application, &mut drafts).await;
+            self.within_project(git, &finding.application, &mut drafts).await;
             // What looks taken back is looked at twice: some servers are behind themselves for a moment.
             if !checked && drafts.iter().any(|draft| draft.newly_held) {
                 checked = true;
