@@ -195,7 +195,7 @@ async fn a_project_whose_manifest_is_in_the_folder_is_kept_to() {
     said[3].truncate("Updated: moved".len());
     insta::assert_snapshot!(said.join("\n"), @"
     WriteDenied: the project `default` does not permit the repository `https://git.example.com/org/web.git` (`spec.sourceRepos`), so nothing is written there with the credentials of Argo CD; let the project allow it, or name a Secret of your own by `spec.writeBack.git.secretRef`
-    SignatureDemanded: the project `default` takes signed commits only (`spec.signatureKeys`); let Fairlead sign, by `spec.writeBack.git.commit.signing`, or GitHub, by `commit.via: GitHubApi`
+    SignatureDemanded: the project `default` takes only commits that are signed by OpenPGP keys (`spec.signatureKeys`); let Fairlead sign by an OpenPGP key, by `spec.writeBack.git.commit.signing` with `method: OpenPGP`, or GitHub, by `commit.via: GitHubApi`
     WriteDenied: what the project `default` allows is not known, so nothing is written: project.yaml:4: expected sequence start
     Updated: moved
     ");

@@ -717,9 +717,17 @@ async fn a_project_that_takes_signed_commits_only_gets_no_other() {
     let mut unsigned = world(&policy("{}"), &[]);
     unsigned.applications.put_project("argocd", "default", project.clone());
     unsigned.look().await;
-    insta::assert_snapshot!(said(&unsigned.look().await), @"SignatureDemanded: the project `default` takes signed commits only (`spec.signatureKeys`); let Fairlead sign, by `spec.writeBack.git.commit.signing`, or GitHub, by `commit.via: GitHubApi`");
+    insta::assert_snapshot!(said(&unsigned.look().await), @"SignatureDemanded: the project `default` takes only commits that are signed by OpenPGP keys (`spec.signatureKeys`); let Fairlead sign by an OpenPGP key, by `spec.writeBack.git.commit.signing` with `method: OpenPGP`, or GitHub, by `commit.via: GitHubApi`");
     assert_eq!(unsigned.git.log(REPOSITORY, "main").len(), 1);
-    for commit in ["signing: { secretRef: { name: key } }", "via: GitHubApi"] {
+    for commit in ["signing: { secretRef: { name: key } }", "signing: { method: SSH, secretRef: { name: key } }"] {
+        let mut by_ssh = world(&policy(&format!("{{ commit: {{ {commit} }} }}")), &[]);
+        by_ssh.applications.put_project("argocd", "default", project.clone());
+        let said = said(&by_ssh.look().await);
+        assert!(said.contains("Argo CD verifies no signature by an SSH key"), "{said}");
+        assert_eq!(by_ssh.look().await.images[0].reason, Reason::SignatureDemanded);
+        assert_eq!(by_ssh.git.log(REPOSITORY, "main").len(), 1, "{commit}");
+    }
+    for commit in ["signing: { method: OpenPGP, secretRef: { name: key } }", "via: GitHubApi"] {
         let mut signed = world(&policy(&format!("{{ commit: {{ {commit} }} }}")), &[]);
         signed.applications.put_project("argocd", "default", project.clone());
         assert_eq!(signed.look().await.images[0].reason, Reason::Updated, "{commit}");
@@ -728,4 +736,35 @@ async fn a_project_that_takes_signed_commits_only_gets_no_other() {
     unreadable.applications.put_project("argocd", "default", json!("unreadable"));
     assert_eq!(unreadable.look().await.images[0].reason, Reason::WriteDenied);
     assert_eq!(unreadable.git.log(REPOSITORY, "main").len(), 1);
+}
+
+#[tokio::test]
+async fn a_repository_whose_integrity_is_verified_gets_signed_commits_only() {
+    let verified = |mode: &str, url: &str| {
+        let policy = json!({ "repos": [{ "url": url }], "gpg": { "mode": mode, "keys": ["4AEE18F83AFDEB23"] } });
+        json!({ "spec": { "sourceRepos": ["*"], "sourceIntegrity": { "git": { "policies": [policy] } } } })
+    };
+    for (git, project, expected) in [
+        ("{}", verified("head", "https://git.example/*"), Reason::SignatureDemanded),
+        ("{ commit: { signing: { secretRef: { name: key } } } }", verified("strict", "*"), Reason::SignatureDemanded),
+        ("{ secretRef: { name: ours } }", verified("head", "*"), Reason::SignatureDemanded),
+        (
+            "{ commit: { signing: { method: OpenPGP, secretRef: { name: key } } } }",
+            verified("head", "*"),
+            Reason::Updated,
+        ),
+        ("{}", verified("none", "*"), Reason::Updated),
+        ("{}", verified("head", "https://git.example/other"), Reason::Updated),
+    ] {
+        let mut world = world(&policy(git), &[]);
+        world.applications.put_project("argocd", "default", project.clone());
+        let report = world.look().await;
+        assert_eq!(report.images[0].reason, expected, "{git} {project}: {}", said(&report));
+        assert_eq!(world.git.log(REPOSITORY, "main").len(), if expected == Reason::Updated { 2 } else { 1 });
+    }
+    // Argo CD looks at the address that the Application has.
+    let mut spelled = world(&policy("{ repository: 'https://git.example/web' }"), &[]);
+    spelled.edit("app", |object| object["spec"]["source"]["repoURL"] = json!("git@git.example:web.git"));
+    spelled.applications.put_project("argocd", "default", verified("head", "git@*"));
+    insta::assert_snapshot!(said(&spelled.look().await), @"SignatureDemanded: the project `default` takes only commits that are signed by OpenPGP keys (`spec.sourceIntegrity`); let Fairlead sign by an OpenPGP key, by `spec.writeBack.git.commit.signing` with `method: OpenPGP`, or GitHub, by `commit.via: GitHubApi`");
 }

@@ -25,7 +25,10 @@ pub use policy::{
     ImageUpdatePolicySpec, PinSpec, PullSecretReference, RuleSpec, ScheduleSpec, ScheduleWindowSpec,
     SecretKeyReference, StrategySpec, VerificationSpec, WindowKind,
 };
-pub use project::{AppProject, AppProjectSpec, SignatureKey, SyncWindowText};
+pub use project::{
+    AppProject, AppProjectSpec, GitIntegrity, GitIntegrityGpg, GitIntegrityPolicy, GitIntegrityRepository,
+    SignatureKey, SourceIntegrity, SyncWindowText,
+};
 pub use status::{
     DecisionRecord, HeldBack, ImageState, ImageStatus, ImageUpdatePolicyStatus, RememberedPlace, RememberedRollout,
     RolloutStatus, RolloutWord, SeenDigest, ShadowDifference, ShadowStatus, StatusSummary, WatchedImage,

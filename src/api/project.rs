@@ -28,12 +28,59 @@ pub struct AppProjectSpec {
     /// The keys of which one must have signed what is synced; none, where unsigned commits will do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature_keys: Option<Vec<SignatureKey>>,
+    /// The same by repository, since Argo CD 3.5; it counts alone where it says anything of Git.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_integrity: Option<SourceIntegrity>,
     /// The repositories that its Applications may use: globs, those after a `!` denied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_repos: Option<Vec<String>>,
     /// The namespaces, beside Argo CD's own, whose Applications may belong to it: globs, or regular expressions between two `/`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_namespaces: Option<Vec<String>>,
+}
+
+/// What has to be true of a source before it is synced.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SourceIntegrity {
+    /// In repositories of Git.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub git: Option<GitIntegrity>,
+}
+
+/// What has to be true of repositories of Git.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GitIntegrity {
+    /// Each for some of them.
+    pub policies: Option<Vec<GitIntegrityPolicy>>,
+}
+
+/// What has to be true of some repositories.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GitIntegrityPolicy {
+    /// Which repositories.
+    pub repos: Option<Vec<GitIntegrityRepository>>,
+    /// How signatures are verified; none, where nothing is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpg: Option<GitIntegrityGpg>,
+}
+
+/// Some repositories.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GitIntegrityRepository {
+    /// A glob over their addresses, as Applications write them; those after a `!` are left out.
+    pub url: String,
+}
+
+/// How signatures are verified.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GitIntegrityGpg {
+    /// `none`, `head` or `strict`.
+    pub mode: String,
 }
 
 /// A key that may have signed.

@@ -11,7 +11,7 @@ const ESCAPED: [char; 10] = ['{', '}', '\\', '^', '|', ' ', '"', '<', '>', '`'];
 
 /// What `project`, of the Argo CD in the namespace `home`, says to an Application in `namespace`; `None`: there is no such project.
 ///
-/// The rules are those of Argo CD (`AppProject`: `IsSourcePermitted`, `IsAppNamespacePermitted`), without those of global projects.
+/// The rules are those of Argo CD (`AppProject`: `IsSourcePermitted`, `IsAppNamespacePermitted`, `EffectiveSourceIntegrity`), without those of global projects.
 pub fn repository_rules(project: Option<&api::AppProject>, home: &str, namespace: &str) -> RepositoryRules {
     let Some(api::AppProject { spec, metadata: _ }) = project else {
         return RepositoryRules { admission: Admission::NoProject, sources: Vec::new(), signed: Vec::new() };
@@ -42,11 +42,27 @@ fn source(text: &str) -> SourceRule {
     SourceRule { denies: false, glob: readable.then(|| AddressGlob::new(address, true)).flatten() }
 }
 
+/// What the newer field says counts alone where it is there.
 fn signed(spec: &api::AppProjectSpec) -> Vec<SignedCommits> {
-    let demanded = spec.signature_keys.as_ref().is_some_and(|keys| !keys.is_empty());
-    let repositories = AddressGlob::new("**", true).into_iter().collect();
-    let all = SignedCommits { field: "spec.signatureKeys", repositories, except: Vec::new() };
-    demanded.then_some(all).into_iter().collect()
+    let Some(git) = spec.source_integrity.as_ref().and_then(|integrity| integrity.git.as_ref()) else {
+        let demanded = spec.signature_keys.as_ref().is_some_and(|keys| !keys.is_empty());
+        let repositories = AddressGlob::new("**", true).into_iter().collect();
+        let all = SignedCommits { field: "spec.signatureKeys", repositories, except: Vec::new() };
+        return demanded.then_some(all).into_iter().collect();
+    };
+    let verifies = |policy: &&api::GitIntegrityPolicy| policy.gpg.as_ref().is_some_and(|gpg| gpg.mode != "none");
+    git.policies.iter().flatten().filter(verifies).map(signed_by_policy).collect()
+}
+
+fn signed_by_policy(policy: &api::GitIntegrityPolicy) -> SignedCommits {
+    let (mut repositories, mut except) = (Vec::new(), Vec::new());
+    for repository in policy.repos.iter().flatten() {
+        match repository.url.strip_prefix('!') {
+            Some(text) => except.extend(AddressGlob::new(text, false)),
+            None => repositories.extend(AddressGlob::new(&repository.url, false)),
+        }
+    }
+    SignedCommits { field: "spec.sourceIntegrity", repositories, except }
 }
 
 #[cfg(test)]
@@ -150,10 +166,28 @@ mod tests {
     #[test]
     fn signed_commits_are_demanded_where_argo_cd_verifies_them() {
         let keys = json!([{ "keyID": "4AEE18F83AFDEB23" }]);
-        let old = Some("spec.signatureKeys");
-        for (spec, expected) in
-            [(json!({}), None), (json!({ "signatureKeys": [] }), None), (json!({ "signatureKeys": keys }), old)]
-        {
+        let gpg = |mode: &str, repos: &[&str]| {
+            let repos: Vec<Value> = repos.iter().map(|url| json!({ "url": url })).collect();
+            json!({ "repos": repos, "gpg": { "mode": mode, "keys": ["4AEE18F83AFDEB23"] } })
+        };
+        let integrity = |policies: Value| json!({ "sourceIntegrity": { "git": { "policies": policies } } });
+        let (old, new) = (Some("spec.signatureKeys"), Some("spec.sourceIntegrity"));
+        let mut both = integrity(json!([gpg("head", &["https://h/b/*"])]));
+        both["signatureKeys"] = keys.clone();
+        for (spec, expected) in [
+            (json!({}), None),
+            (json!({ "signatureKeys": [] }), None),
+            (json!({ "signatureKeys": keys }), old),
+            (json!({ "signatureKeys": keys, "sourceIntegrity": {} }), old),
+            (both, None),
+            (integrity(json!([gpg("head", &["https://h/*"])])), new),
+            (integrity(json!([gpg("strict", &["https://g/*", "*"])])), new),
+            (integrity(json!([gpg("later", &["*"])])), new),
+            (integrity(json!([gpg("none", &["*"])])), None),
+            (integrity(json!([gpg("head", &["*", "!https://h/a/*"])])), None),
+            (integrity(json!([{ "repos": [{ "url": "*" }] }])), None),
+            (integrity(json!([])), None),
+        ] {
             assert_eq!(rules(&spec, "argocd").demands_signatures(&["https://h/a/x"]), expected, "{spec}");
         }
     }

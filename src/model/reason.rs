@@ -198,7 +198,7 @@ reasons! {
     BranchNotOurs = Stalled,
     /// The commit cannot be signed.
     SigningFailed = Stalled,
-    /// The Argo CD project takes signed commits only, and the policy does not sign.
+    /// The Argo CD project takes signed commits only, and the policy does not sign as Argo CD verifies it.
     SignatureDemanded = Stalled,
     /// The file that would be changed is not in the repository.
     FileNotFound = Stalled,
