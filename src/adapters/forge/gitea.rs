@@ -6,6 +6,7 @@ use http::Method;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::repos::{self, url, word};
 use super::session::Session;
 use crate::model::{MergeMethod, PullRequest, PullRequestDraft, PullRequestState};
 use crate::ports::{ForgeError, PullRequestWritten};
@@ -69,12 +70,6 @@ impl Pull {
     }
 }
 
-fn url(session: &Session<'_>, rest: &[&str], query: &[(&str, &str)]) -> url::Url {
-    let mut path = vec!["repos", session.address.owner(), session.address.name()];
-    path.extend(rest);
-    session.url(&path, query)
-}
-
 pub(super) async fn find(session: &Session<'_>, head: &str, base: &str) -> Result<Vec<PullRequest>, ForgeError> {
     let mut found = list(session, "all", base).await?;
     found.retain(|pull_request| pull_request.head == head);
@@ -105,9 +100,7 @@ async fn list(session: &Session<'_>, state: &str, base: &str) -> Result<Vec<Pull
 }
 
 pub(super) async fn open(session: &Session<'_>, draft: &PullRequestDraft) -> Result<PullRequestWritten, ForgeError> {
-    let PullRequestDraft { head, base, title, body, labels: _, reviewers: _ } = draft;
-    let body = json!({ "head": head, "base": base, "title": title, "body": body });
-    let pull: Pull = session.open(url(session, &["pulls"], &[]), body).await?;
+    let pull = repos::open(session, draft).await?;
     Ok(with_extras(session, pull, draft).await)
 }
 
@@ -116,9 +109,7 @@ pub(super) async fn update(
     number: u64,
     draft: &PullRequestDraft,
 ) -> Result<PullRequestWritten, ForgeError> {
-    let body = json!({ "title": draft.title, "body": draft.body });
-    let url = url(session, &["pulls", &number.to_string()], &[]);
-    let pull: Pull = session.change(&format!("update pull request #{number}"), Method::PATCH, url, body).await?;
+    let pull = repos::update(session, number, draft).await?;
     Ok(with_extras(session, pull, draft).await)
 }
 
@@ -128,14 +119,8 @@ async fn with_extras(session: &Session<'_>, pull: Pull, draft: &PullRequestDraft
     if !draft.labels.is_empty() {
         left_undone.extend(add_labels(session, &number, &draft.labels).await.err().map(|error| error.message));
     }
-    if !draft.reviewers.is_empty() {
-        let (teams, users): (Vec<&String>, Vec<&String>) = draft.reviewers.iter().partition(|name| name.contains('/'));
-        let teams: Vec<&str> = teams.iter().filter_map(|name| name.rsplit('/').next()).collect();
-        let words = format!("ask for a review of pull request #{number}");
-        let url = url(session, &["pulls", &number, "requested_reviewers"], &[]);
-        let body = json!({ "reviewers": users, "team_reviewers": teams });
-        left_undone.extend(session.change_only(&words, Method::POST, url, body).await.err().map(|error| error.message));
-    }
+    let asked = repos::ask_for_review(session, &number, &draft.reviewers).await;
+    left_undone.extend(asked.err().map(|error| error.message));
     PullRequestWritten { pull_request: pull.lower(), left_undone }
 }
 
@@ -163,20 +148,6 @@ async fn add_labels(session: &Session<'_>, number: &str, names: &[String]) -> Re
         .await
 }
 
-pub(super) async fn set_body(session: &Session<'_>, number: u64, body: &str) -> Result<(), ForgeError> {
-    let url = url(session, &["pulls", &number.to_string()], &[]);
-    session.change_only(&format!("update pull request #{number}"), Method::PATCH, url, json!({ "body": body })).await
-}
-
-pub(super) async fn close(session: &Session<'_>, number: u64, body: &str, comment: &str) -> Result<(), ForgeError> {
-    let (words, name) = (format!("close pull request #{number}"), number.to_string());
-    let close = json!({ "state": "closed", "body": body });
-    session.change_only(&words, Method::PATCH, url(session, &["pulls", &name], &[]), close).await?;
-    let words = format!("comment on pull request #{number}");
-    let comments = url(session, &["issues", &name, "comments"], &[]);
-    session.change_only(&words, Method::POST, comments, json!({ "body": comment })).await
-}
-
 /// Gitea merges at once where nothing is missing.
 pub(super) async fn merge_when_ready(
     session: &Session<'_>,
@@ -184,12 +155,7 @@ pub(super) async fn merge_when_ready(
     method: MergeMethod,
 ) -> Result<(), ForgeError> {
     let number = pull_request.number.to_string();
-    let style = match method {
-        MergeMethod::Merge => "merge",
-        MergeMethod::Squash => "squash",
-        MergeMethod::Rebase => "rebase",
-    };
-    let mut body = json!({ "Do": style, "merge_when_checks_succeed": true });
+    let mut body = json!({ "Do": word(method), "merge_when_checks_succeed": true });
     if let Some(sha) = &pull_request.head_commit {
         body["head_commit_id"] = json!(sha);
     }

@@ -6,6 +6,7 @@ use http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::repos::{self, url, word};
 use super::session::Session;
 use crate::model::{MergeMethod, PullRequest, PullRequestDraft, PullRequestState, Reason};
 use crate::ports::{ForgeError, PullRequestWritten};
@@ -65,12 +66,6 @@ impl Pull {
     }
 }
 
-fn url(session: &Session<'_>, rest: &[&str], query: &[(&str, &str)]) -> url::Url {
-    let mut path = vec!["repos", session.address.owner(), session.address.name()];
-    path.extend(rest);
-    session.url(&path, query)
-}
-
 pub(super) async fn find(session: &Session<'_>, head: &str, base: &str) -> Result<Vec<PullRequest>, ForgeError> {
     let label = format!("{}:{head}", session.address.owner());
     list(session, &[("state", "all"), ("head", &label), ("base", base)]).await
@@ -88,9 +83,7 @@ async fn list(session: &Session<'_>, query: &[(&str, &str)]) -> Result<Vec<PullR
 }
 
 pub(super) async fn open(session: &Session<'_>, draft: &PullRequestDraft) -> Result<PullRequestWritten, ForgeError> {
-    let PullRequestDraft { head, base, title, body, labels: _, reviewers: _ } = draft;
-    let body = json!({ "head": head, "base": base, "title": title, "body": body });
-    let pull: Pull = session.open(url(session, &["pulls"], &[]), body).await?;
+    let pull = repos::open(session, draft).await?;
     Ok(with_extras(session, pull, draft).await)
 }
 
@@ -99,9 +92,7 @@ pub(super) async fn update(
     number: u64,
     draft: &PullRequestDraft,
 ) -> Result<PullRequestWritten, ForgeError> {
-    let body = json!({ "title": draft.title, "body": draft.body });
-    let url = url(session, &["pulls", &number.to_string()], &[]);
-    let pull: Pull = session.change(&format!("update pull request #{number}"), Method::PATCH, url, body).await?;
+    let pull = repos::update(session, number, draft).await?;
     Ok(with_extras(session, pull, draft).await)
 }
 
@@ -113,36 +104,9 @@ async fn with_extras(session: &Session<'_>, pull: Pull, draft: &PullRequestDraft
         let result = session.change_only(&words, Method::POST, url, json!({ "labels": draft.labels })).await;
         left_undone.extend(result.err().map(|error| error.message));
     }
-    if !draft.reviewers.is_empty() {
-        // A team is written `organisation/team`, and asked by its own name.
-        let (teams, users): (Vec<&String>, Vec<&String>) = draft.reviewers.iter().partition(|name| name.contains('/'));
-        let teams: Vec<&str> = teams.iter().filter_map(|name| name.rsplit('/').next()).collect();
-        let words = format!("ask for a review of pull request #{number}");
-        let url = url(session, &["pulls", &number, "requested_reviewers"], &[]);
-        let body = json!({ "reviewers": users, "team_reviewers": teams });
-        left_undone.extend(session.change_only(&words, Method::POST, url, body).await.err().map(|error| error.message));
-    }
+    let asked = repos::ask_for_review(session, &number, &draft.reviewers).await;
+    left_undone.extend(asked.err().map(|error| error.message));
     PullRequestWritten { pull_request: pull.lower(), left_undone }
-}
-
-pub(super) async fn set_body(session: &Session<'_>, number: u64, body: &str) -> Result<(), ForgeError> {
-    let url = url(session, &["pulls", &number.to_string()], &[]);
-    session.change_only(&format!("update pull request #{number}"), Method::PATCH, url, json!({ "body": body })).await
-}
-
-pub(super) async fn close(session: &Session<'_>, number: u64, body: &str, comment: &str) -> Result<(), ForgeError> {
-    let (words, name) = (format!("close pull request #{number}"), number.to_string());
-    let close = json!({ "state": "closed", "body": body });
-    session.change_only(&words, Method::PATCH, url(session, &["pulls", &name], &[]), close).await?;
-    let words = format!("comment on pull request #{number}");
-    session
-        .change_only(
-            &words,
-            Method::POST,
-            url(session, &["issues", &name, "comments"], &[]),
-            json!({ "body": comment }),
-        )
-        .await
 }
 
 const ENABLE: &str = "mutation($input: EnablePullRequestAutoMergeInput!) { enablePullRequestAutoMerge(input: $input) { clientMutationId } }";
@@ -165,14 +129,6 @@ pub(super) async fn merge_when_ready(
             session.change_only(&words, Method::PUT, url(session, &["pulls", &name, "merge"], &[]), body).await
         }
         result => result.map(drop),
-    }
-}
-
-const fn word(method: MergeMethod) -> &'static str {
-    match method {
-        MergeMethod::Merge => "merge",
-        MergeMethod::Squash => "squash",
-        MergeMethod::Rebase => "rebase",
     }
 }
 

@@ -14,6 +14,7 @@ mod github_commit;
 mod gitlab;
 mod http;
 mod pause;
+mod repos;
 mod session;
 
 use std::sync::Arc;
@@ -109,18 +110,18 @@ impl Forge for Forges {
     async fn set_body(&self, at: &ForgeRepository, number: u64, body: &str) -> Result<(), ForgeError> {
         let session = self.session(at).await?;
         match at.provider {
-            PullRequestProvider::GitHub => github::set_body(&session, number, body).await,
+            PullRequestProvider::GitHub | PullRequestProvider::Gitea => repos::set_body(&session, number, body).await,
             PullRequestProvider::GitLab => gitlab::set_body(&session, number, body).await,
-            PullRequestProvider::Gitea => gitea::set_body(&session, number, body).await,
         }
     }
 
     async fn close(&self, at: &ForgeRepository, number: u64, body: &str, comment: &str) -> Result<(), ForgeError> {
         let session = self.session(at).await?;
         match at.provider {
-            PullRequestProvider::GitHub => github::close(&session, number, body, comment).await,
+            PullRequestProvider::GitHub | PullRequestProvider::Gitea => {
+                repos::close(&session, number, body, comment).await
+            }
             PullRequestProvider::GitLab => gitlab::close(&session, number, body, comment).await,
-            PullRequestProvider::Gitea => gitea::close(&session, number, body, comment).await,
         }
     }
 
