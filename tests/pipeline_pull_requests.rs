@@ -27,7 +27,7 @@ struct State {
     down: bool,
     questions: usize,
     changes: usize,
-    merges: usize,
+    merges: Vec<MergeMethod>,
 }
 
 impl MemoryForge {
@@ -126,8 +126,13 @@ impl Forge for MemoryForge {
         Ok(())
     }
 
-    async fn merge_when_ready(&self, _: &ForgeRepository, _: &PullRequest, _: MergeMethod) -> Result<(), ForgeError> {
-        self.change()?.merges += 1;
+    async fn merge_when_ready(
+        &self,
+        _: &ForgeRepository,
+        _: &PullRequest,
+        method: MergeMethod,
+    ) -> Result<(), ForgeError> {
+        self.change()?.merges.push(method);
         Ok(())
     }
 }
@@ -314,13 +319,13 @@ async fn a_branch_that_cannot_be_written_opens_nothing() {
 async fn applications_that_share_a_branch_share_its_pull_request() {
     let both = "{ name: app }, { name: api }";
     let image = "{ image: registry.example/app, constraint: ~1.0 }";
-    let git = "target: Override, writeBranch: updates, pullRequest: { provider: GitHub, title: 'Update {{ .AppName }}', autoMerge: true }";
+    let git = "target: Override, writeBranch: updates, pullRequest: { provider: GitHub, title: 'Update {{ .AppName }}', autoMerge: true, mergeMethod: Squash }";
     let policy = policy(both, image, git).replace("target: HelmValues, ", "");
     let (world, forge) = world(&policy);
     let mut world = world.helm("api", &[], &["registry.example/app:1.0.0"]);
     world.look().await;
     assert_eq!(forge.told(), ["#1 Open Update api, app"]);
-    assert_eq!(forge.state().merges, 1);
+    assert_eq!(forge.state().merges, [MergeMethod::Squash]);
     let file = |world: &World, branch: &str, name: &str| {
         world.git.text(REPOSITORY, branch, &format!("chart/.argocd-source-{name}.yaml"))
     };
@@ -334,7 +339,7 @@ async fn applications_that_share_a_branch_share_its_pull_request() {
         [Reason::PullRequestOpen, Reason::UpToDate]
     );
     assert_eq!(forge.told(), ["#1 Open Update api"]);
-    assert_eq!(forge.state().merges, 2, "once for each content");
+    assert_eq!(forge.state().merges.len(), 2, "once for each content");
 }
 
 #[tokio::test]
@@ -383,6 +388,30 @@ async fn a_pull_request_needs_a_branch_of_its_own() {
     let (mut world, forge) = world(&app_policy(git));
     insta::assert_snapshot!(said(&world.look().await), @"registry.example/app of app: InvalidTarget: spec.writeBack.git.writeBranch: a pull request needs a branch of its own, and this makes `main`; name another branch than the one that is read");
     assert_eq!((forge.asked(), world.git.asked().1), ((0, 0), 0));
+}
+
+#[tokio::test]
+async fn a_merge_method_that_would_have_no_effect_is_refused() {
+    for (settings, expected) in [
+        (
+            "provider: GitHub, mergeMethod: Squash",
+            "spec.writeBack.git.pullRequest.mergeMethod: `mergeMethod` is how an automatic merge is made; add `autoMerge: true`, or leave it out",
+        ),
+        (
+            "provider: GitLab, autoMerge: true, mergeMethod: Rebase",
+            "spec.writeBack.git.pullRequest.mergeMethod: GitLab merges by the method of the project; only `Squash` can be asked for; leave it out, and set the merge method of the project in GitLab",
+        ),
+    ] {
+        let (mut world, _) = world(&app_policy(&format!("pullRequest: {{ {settings} }}")));
+        let report = world.look().await;
+        let problems: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
+        assert_eq!(problems, [expected]);
+    }
+    for settings in ["provider: Gitea, autoMerge: true, mergeMethod: Rebase", "provider: GitLab, autoMerge: true"] {
+        let (mut world, forge) = world(&app_policy(&format!("pullRequest: {{ {settings} }}")));
+        assert_eq!(world.look().await.problems, []);
+        assert_eq!(forge.state().merges.len(), 1);
+    }
 }
 
 #[tokio::test]

@@ -39,7 +39,8 @@ pub use target::{
 };
 pub use write_back::{
     ApplicationWriteBack, CommitAuthor, CommitSettings, CommitVia, GitCredentials, GitTarget, GitWriteBack,
-    PullRequestProvider, PullRequestSettings, SigningMethod, SigningSettings, WriteBackMethod, WriteBackSpec,
+    MergeMethod, PullRequestProvider, PullRequestSettings, SigningMethod, SigningSettings, WriteBackMethod,
+    WriteBackSpec,
 };
 
 /// The API group of our own resources.

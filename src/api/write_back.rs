@@ -188,6 +188,8 @@ pub enum SigningMethod {
 /// How pull requests look.
 #[derive(KubeSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = ("!has(self.mergeMethod) || (has(self.autoMerge) && self.autoMerge)", "mergeMethod is how an automatic merge is made: add `autoMerge: true`"))]
+#[x_kube(validation = ("!has(self.mergeMethod) || self.provider != 'GitLab' || self.mergeMethod == 'Squash'", "GitLab merges by the method of the project; only Squash can be asked for"))]
 pub struct PullRequestSettings {
     /// The forge.
     pub provider: PullRequestProvider,
@@ -210,6 +212,21 @@ pub struct PullRequestSettings {
     /// Asks the forge to merge the pull request by itself once it may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auto_merge: Option<bool>,
+    /// How it merges it: `Merge` (when nothing is said), `Squash` or `Rebase`, as far as the repository allows it. GitLab merges by the method
+    /// of the project; only `Squash` can be asked for there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merge_method: Option<MergeMethod>,
+}
+
+/// How an automatic merge is made.
+#[derive(JsonSchema, Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MergeMethod {
+    /// By a merge commit.
+    Merge,
+    /// As one commit.
+    Squash,
+    /// Commit by commit upon the base.
+    Rebase,
 }
 
 /// A forge.

@@ -4,7 +4,7 @@ use super::git_template::Facts;
 use crate::api::{self, FileTargetSpec};
 use crate::model::{
     CommitAuthor, CommitSettings, CommitSigning, CommitVia, FileKeys, FileTarget, GitTarget, GitWriteBack, KeyPath,
-    Problem, PullRequestProvider, PullRequestSettings, Reason, SecretRef, SigningMethod, WriteBack,
+    MergeMethod, Problem, PullRequestProvider, PullRequestSettings, Reason, SecretRef, SigningMethod, WriteBack,
 };
 
 const SIGNING_KEY: &str = "signingKey";
@@ -228,7 +228,7 @@ fn signing_settings(text: api::SigningSettings, namespace: &str) -> CommitSignin
 }
 
 fn pull_request_settings(text: &api::PullRequestSettings, problems: &mut Vec<Problem>) -> PullRequestSettings {
-    let api::PullRequestSettings { provider, labels, reviewers, title, body, auto_merge } = text;
+    let api::PullRequestSettings { provider, labels, reviewers, title, body, auto_merge, merge_method } = text;
     for (key, template) in [("title", title), ("body", body)] {
         if let Some(Err(error)) = template.as_deref().map(|template| Facts::sample().message(template)) {
             problems.push(invalid_template(&error, &format!("spec.writeBack.git.pullRequest.{key}")));
@@ -243,6 +243,10 @@ fn pull_request_settings(text: &api::PullRequestSettings, problems: &mut Vec<Pro
         }
         kept
     };
+    for (message, hint) in refused_merge(*provider, auto_merge.unwrap_or_default(), *merge_method) {
+        let problem = Problem::new(Reason::InvalidTarget, message).at("spec.writeBack.git.pullRequest.mergeMethod");
+        problems.push(problem.hint(hint));
+    }
     PullRequestSettings {
         provider: match provider {
             api::PullRequestProvider::GitHub => PullRequestProvider::GitHub,
@@ -253,8 +257,30 @@ fn pull_request_settings(text: &api::PullRequestSettings, problems: &mut Vec<Pro
         reviewers: clean(reviewers),
         title: title.clone(),
         body: body.clone(),
-        auto_merge: auto_merge.unwrap_or_default(),
+        auto_merge: auto_merge.unwrap_or_default().then_some(match merge_method {
+            None | Some(api::MergeMethod::Merge) => MergeMethod::Merge,
+            Some(api::MergeMethod::Squash) => MergeMethod::Squash,
+            Some(api::MergeMethod::Rebase) => MergeMethod::Rebase,
+        }),
     }
+}
+
+/// What admission refuses of an automatic merge: the message, and what to do.
+fn refused_merge(
+    provider: api::PullRequestProvider,
+    auto_merge: bool,
+    method: Option<api::MergeMethod>,
+) -> Vec<(&'static str, &'static str)> {
+    let Some(method) = method else { return Vec::new() };
+    let mut refused = Vec::new();
+    if !auto_merge {
+        refused.push(("`mergeMethod` is how an automatic merge is made", "add `autoMerge: true`, or leave it out"));
+    }
+    if provider == api::PullRequestProvider::GitLab && method != api::MergeMethod::Squash {
+        let hint = "leave it out, and set the merge method of the project in GitLab";
+        refused.push(("GitLab merges by the method of the project; only `Squash` can be asked for", hint));
+    }
+    refused
 }
 
 fn invalid_template(error: &super::git_template::TemplateError, place: &str) -> Problem {

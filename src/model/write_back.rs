@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{CommitAuthor, CommitSigning, CommitVia, SecretRef};
+use super::{CommitAuthor, CommitSigning, CommitVia, MergeMethod, SecretRef};
 
 /// Where a policy's changes are written.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -85,8 +85,8 @@ pub struct PullRequestSettings {
     pub title: Option<String>,
     /// The body, as a template; `None`: a table of the changes.
     pub body: Option<String>,
-    /// Whether the forge is asked to merge it by itself once it may.
-    pub auto_merge: bool,
+    /// How the forge is asked to merge it by itself once it may; `None`: it is not asked.
+    pub auto_merge: Option<MergeMethod>,
 }
 
 /// A forge.

@@ -31,6 +31,12 @@ pub fn answer(state: &mut State, request: &Request) -> Answer {
         return (404, json!({ "message": "The target couldn't be found.", "errors": [] }));
     };
     match (request.method.as_str(), rest) {
+        ("GET", []) => {
+            let allowed = |how: &str| !state.forbidden.contains(&how);
+            let (merge, squash, rebase) = (allowed("merge"), allowed("squash"), allowed("rebase"));
+            let kinds = json!({ "allow_merge_commits": merge, "allow_squash_merge": squash, "allow_rebase": rebase });
+            (200, kinds)
+        }
         ("GET", ["pulls"]) => list(state, request),
         ("POST", ["pulls"]) => open(state, request),
         ("PATCH", ["pulls", number]) => created(of(state, number, |pull| {

@@ -54,6 +54,12 @@ pub fn answer(state: &mut State, request: &Request) -> Answer {
                 return (409, json!({ "message": "Head branch was modified. Review and try the merge again." }));
             }
             let how = text(&request.body, "merge_method").to_owned();
+            if state.forbidden.iter().any(|forbidden| *forbidden == how) {
+                return (
+                    405,
+                    json!({ "message": format!("The merge method {how} is not allowed on this repository.") }),
+                );
+            }
             of(state, number, |pull| {
                 pull.state = "merged";
                 pull.merge = Some(format!("at once by {how}"));
@@ -113,6 +119,11 @@ pub fn graphql(state: &mut State, body: &Value) -> Answer {
         }
         if text(input, "expectedHeadOid") != HEAD_COMMIT {
             return failed("UNPROCESSABLE", "Head sha was modified");
+        }
+        let how = text(input, "mergeMethod").to_lowercase();
+        if state.forbidden.iter().any(|forbidden| *forbidden == how) {
+            let message = format!("Merge method {how} merging is not allowed on this repository");
+            return failed("UNPROCESSABLE", &message);
         }
         let method = text(input, "mergeMethod").to_owned();
         let Some(pull) = text(input, "pullRequestId").strip_prefix("PR_").and_then(|number| state.find(number)) else {

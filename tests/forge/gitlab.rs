@@ -29,6 +29,10 @@ pub fn answer(state: &mut State, request: &Request) -> Answer {
         let name = request.query.get("username").cloned().unwrap_or_default();
         return (200, if name == "nobody" { json!([]) } else { json!([{ "id": 7, "username": name }]) });
     }
+    if let ("GET", ["projects", "org/web"]) = (request.method.as_str(), path.as_slice()) {
+        let option = if state.forbidden.contains(&"squash") { "never" } else { "default_off" };
+        return (200, json!({ "id": 1, "merge_method": "merge", "squash_option": option }));
+    }
     let ["projects", "org/web", "merge_requests", rest @ ..] = path.as_slice() else {
         return (404, json!({ "message": "404 Project Not Found" }));
     };

@@ -55,6 +55,8 @@ pub struct State {
     pub fault: Option<Reply>,
     /// Whether a pull request may be merged at once.
     pub clean: bool,
+    /// Ways to merge that the repository does not allow: `merge`, `squash`, `rebase`.
+    pub forbidden: Vec<&'static str>,
     /// Answers that said that nothing changed.
     pub unchanged: usize,
 }

@@ -154,6 +154,41 @@ async fn an_automatic_merge_is_asked_for_once_a_content() {
 }
 
 #[tokio::test]
+async fn a_method_that_is_not_allowed_is_told_and_not_tried_again_and_again() {
+    let mut told = Vec::new();
+    for kind in [PullRequestProvider::GitHub, PullRequestProvider::GitLab, PullRequestProvider::Gitea] {
+        let world = World::new(kind).await;
+        world.state().forbidden.push("squash");
+        let mut plan = plan(&world, &[change("web", "web", "nginx", "1.1.0")]);
+        plan.style.auto_merge = Some(MergeMethod::Squash);
+        one_look(&world, &plan).await;
+        let before = world.server.lines().len();
+        for _ in 0..5 {
+            let outcome = one_look(&world, &plan).await;
+            assert_eq!((outcome.reason, outcome.step), (PullRequestOpen, Nothing), "{kind}");
+            told.extend(outcome.left_undone);
+            assert_eq!(outcome.number, Some(1));
+        }
+        told.dedup();
+        let asked = world.server.lines().split_off(before);
+        assert!(asked.iter().all(|line| line.starts_with("GET ")), "{kind}: {asked:?}");
+        world.state().forbidden.clear();
+        world.clock.advance(3600);
+        said(&one_look(&world, &plan).await);
+        assert_eq!(world.pull(1).merge.as_deref(), Some("when ready by SQUASH"), "{kind}");
+        for line in &mut told {
+            *line = line.replace(world.server.host(), "HOST");
+        }
+        world.assert_content();
+    }
+    insta::assert_snapshot!(told.join("\n"), @"
+    cannot have pull request #1 merged in `http://HOST/org/web.git`: GitHub says `Merge method squash merging is not allowed on this repository`
+    cannot have merge request !1 merged in `http://HOST/org/web.git`: the project does not allow to squash commits
+    cannot have pull request #1 merged in `http://HOST/org/web.git`: the repository does not allow the merge style `squash`
+    ");
+}
+
+#[tokio::test]
 async fn github_merges_at_once_what_may_be_merged() {
     let world = World::new(PullRequestProvider::GitHub).await;
     world.state().clean = true;
@@ -161,4 +196,20 @@ async fn github_merges_at_once_what_may_be_merged() {
     plan.style.auto_merge = Some(MergeMethod::Rebase);
     said(&one_look(&world, &plan).await);
     assert_eq!(world.pull(1).merge.as_deref(), Some("at once by rebase"));
+}
+
+#[tokio::test]
+async fn a_method_that_github_refuses_at_once_is_not_tried_again_and_again() {
+    let world = World::new(PullRequestProvider::GitHub).await;
+    (world.state().clean, world.state().forbidden) = (true, vec!["rebase"]);
+    let mut plan = plan(&world, &[change("web", "web", "nginx", "1.1.0")]);
+    plan.style.auto_merge = Some(MergeMethod::Rebase);
+    let first = one_look(&world, &plan).await.left_undone;
+    let before = world.server.lines().len();
+    for _ in 0..5 {
+        assert_eq!(one_look(&world, &plan).await.left_undone, first, "in the same words");
+    }
+    assert!(first[0].contains("The merge method rebase is not allowed on this repository"), "{first:?}");
+    let asked = world.server.lines().split_off(before);
+    assert!(asked.iter().all(|line| line.starts_with("GET ")), "{asked:?}");
 }

@@ -77,6 +77,19 @@ impl Repository {
         self.merge(number).await;
     }
 
+    /// Lets the repository be merged into by these methods alone.
+    pub async fn allow_merges(&self, methods: &[&str]) {
+        let allowed = |method: &str| methods.contains(&method);
+        let body = json!({
+            "has_pull_requests": true,
+            "allow_merge_commits": allowed("merge"),
+            "allow_squash_merge": allowed("squash"),
+            "allow_rebase": allowed("rebase"),
+            "default_merge_style": methods[0],
+        });
+        self.gitea.ask(Method::PATCH, &self.path(""), &body).await;
+    }
+
     /// Closes it without merging.
     pub async fn close(&self, number: u64) {
         self.gitea.ask(Method::PATCH, &self.path(&format!("/pulls/{number}")), &json!({"state": "closed"})).await;

@@ -1,5 +1,6 @@
 //! Versions that come as pull requests of a real forge.
 
+use fairlead::api::ImageStatus;
 use fairlead_e2e::Image;
 use fairlead_e2e::argocd::{MAIN, Stage};
 use serde_json::{Value, json};
@@ -69,6 +70,31 @@ async fn a_closed_pull_request_is_a_no_until_a_newer_version() {
     assert!(next.body.contains("1.0.2") && next.state == "open", "{next:?}");
     let main = stage.repository.read(MAIN, "chart/values.yaml").await.expect("values");
     assert!(main.contains("1.0.0"), "{main}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_automatic_merge_is_made_as_the_policy_says_or_the_refusal_is_told() {
+    let stage = stage("pulls-method").await;
+    stage.repository.allow_merges(&["merge"]).await;
+    let fairlead = stage.start().await;
+    let mut git = by_pull_request();
+    git["pullRequest"]["autoMerge"] = json!(true);
+    git["pullRequest"]["mergeMethod"] = json!("Squash");
+    stage.scene.policy("web", git_policy("web", &stage, json!({}), git)).await;
+    let told = |image: &ImageStatus| image.message.contains("does not allow the merge style `squash`");
+    let image = stage.expect_image("web", "the forge's reason is told", told).await;
+    assert_eq!(image.reason, "PullRequestOpen");
+    stage.look(&fairlead, "web").await;
+    assert_eq!(stage.repository.pull_requests().await.len(), 1);
+    stage.expect_running("web", &stage.tagged("1.0.0"), 1).await;
+
+    stage.repository.allow_merges(&["squash"]).await;
+    stage.look(&fairlead, "web").await;
+    stage.repository.expect_pull_request("it is merged", |pull| pull.merged).await;
+    stage.refresh("web").await;
+    stage.expect_running("web", &stage.tagged("1.0.1"), 1).await;
+    let messages = stage.repository.messages().await;
+    assert!(messages.iter().all(|message| !message.starts_with("Merge ")), "a commit for itself: {messages:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::repos::{self, url, word};
 use super::session::Session;
-use crate::model::{MergeMethod, PullRequest, PullRequestDraft, PullRequestState};
+use crate::model::{MergeMethod, PullRequest, PullRequestDraft, PullRequestState, Reason};
 use crate::ports::{ForgeError, PullRequestWritten};
 
 /// Pull requests asked for at once; servers give no more.
@@ -148,17 +148,43 @@ async fn add_labels(session: &Session<'_>, number: &str, names: &[String]) -> Re
         .await
 }
 
-/// Gitea merges at once where nothing is missing.
+/// The ways to merge that a repository allows.
+#[derive(Deserialize)]
+struct Allowed {
+    #[serde(default = "allowed")]
+    allow_merge_commits: bool,
+    #[serde(default = "allowed")]
+    allow_squash_merge: bool,
+    #[serde(default = "allowed")]
+    allow_rebase: bool,
+}
+
+/// Where a version does not say it, the merge itself will.
+const fn allowed() -> bool {
+    true
+}
+
+/// Gitea merges at once where nothing is missing. Of a merge that has to wait it checks the method only then, and tells nobody: so we ask before.
 pub(super) async fn merge_when_ready(
     session: &Session<'_>,
     pull_request: &PullRequest,
     method: MergeMethod,
 ) -> Result<(), ForgeError> {
     let number = pull_request.number.to_string();
+    let words = format!("have pull request #{number} merged");
+    let allowed: Allowed = session.get(&words, url(session, &[], &[])).await?;
+    let is_allowed = match method {
+        MergeMethod::Merge => allowed.allow_merge_commits,
+        MergeMethod::Squash => allowed.allow_squash_merge,
+        MergeMethod::Rebase => allowed.allow_rebase,
+    };
+    if !is_allowed {
+        let cause = format!("the repository does not allow the merge style `{}`", word(method));
+        return Err(session.error(Reason::ForgeRejected, &words, &cause));
+    }
     let mut body = json!({ "Do": word(method), "merge_when_checks_succeed": true });
     if let Some(sha) = &pull_request.head_commit {
         body["head_commit_id"] = json!(sha);
     }
-    let words = format!("have pull request #{number} merged");
     session.change_only(&words, Method::POST, url(session, &["pulls", &number, "merge"], &[]), body).await
 }

@@ -6,6 +6,7 @@ use http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::http::Failure;
 use super::repos::{self, url, word};
 use super::session::Session;
 use crate::model::{MergeMethod, PullRequest, PullRequestDraft, PullRequestState, Reason};
@@ -156,11 +157,15 @@ pub(super) async fn graphql(
     variables: Value,
 ) -> Result<Value, ForgeError> {
     let body = json!({ "query": query, "variables": variables });
-    let answer: Answer = session.change(words, Method::POST, session.address.graphql(), body).await?;
-    let Some(error) = answer.errors.first() else {
-        let missing = || session.error(Reason::ForgeFailed, words, "the answer is not of the documented form");
-        return answer.data.ok_or_else(missing);
-    };
+    let refusal = |bytes: &[u8]| refusal(session, bytes);
+    let answer: Answer = session.change_unless(words, session.address.graphql(), body, refusal).await?;
+    let missing = || session.error(Reason::ForgeFailed, words, "the answer is not of the documented form");
+    answer.data.ok_or_else(missing)
+}
+
+/// The failure that an answer of GraphQL tells of.
+fn refusal(session: &Session<'_>, bytes: &[u8]) -> Option<Failure> {
+    let error = serde_json::from_slice::<Answer>(bytes).ok()?.errors.into_iter().next()?;
     let reason = match error.r#type.as_str() {
         "STALE_DATA" => Reason::WriteConflict,
         "FORBIDDEN" | "NOT_FOUND" | "INSUFFICIENT_SCOPES" => Reason::ForgeDenied,
@@ -168,6 +173,5 @@ pub(super) async fn graphql(
         "SERVICE_UNAVAILABLE" | "INTERNAL" => Reason::ForgeFailed,
         _ => Reason::ForgeRejected,
     };
-    let cause = format!("GitHub says `{}`", session.plain(&error.message));
-    Err(session.error(reason, words, &cause))
+    Some(Failure::new(reason, format!("GitHub says `{}`", session.plain(&error.message))))
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::session::Session;
-use crate::model::{MergeMethod, PullRequest, PullRequestDraft, PullRequestState};
+use crate::model::{MergeMethod, PullRequest, PullRequestDraft, PullRequestState, Reason};
 use crate::ports::{ForgeError, PullRequestWritten};
 
 /// Merge requests asked for at once.
@@ -58,6 +58,13 @@ impl MergeRequest {
             head_commit: self.sha,
         }
     }
+}
+
+#[derive(Deserialize)]
+struct Project {
+    /// `never`, `always`, `default_on` or `default_off`.
+    #[serde(default)]
+    squash_option: Option<String>,
 }
 
 fn url(session: &Session<'_>, rest: &[&str], query: &[(&str, &str)]) -> url::Url {
@@ -143,7 +150,8 @@ pub(super) async fn close(session: &Session<'_>, number: u64, body: &str, commen
     session.change_only(&words, Method::POST, url(session, &[&name, "notes"], &[]), json!({ "body": comment })).await
 }
 
-/// GitLab merges by the project's own method; a squash can be asked for. Older versions know the first name of the wish, newer ones both.
+/// GitLab merges by the project's own method; a squash can be asked for. Whether it may be done GitLab checks in the background, and tells nobody: so
+/// we ask before. Older versions know the first name of the wish, newer ones both.
 pub(super) async fn merge_when_ready(
     session: &Session<'_>,
     pull_request: &PullRequest,
@@ -154,9 +162,14 @@ pub(super) async fn merge_when_ready(
     if let Some(sha) = &pull_request.head_commit {
         body["sha"] = json!(sha);
     }
+    let words = format!("have merge request !{number} merged");
     if method == MergeMethod::Squash {
+        let project: Project = session.get(&words, session.url(&["projects", &session.address.full()], &[])).await?;
+        if project.squash_option.as_deref() == Some("never") {
+            let cause = "the project does not allow to squash commits";
+            return Err(session.error(Reason::ForgeRejected, &words, cause));
+        }
         body["squash"] = json!(true);
     }
-    let words = format!("have merge request !{number} merged");
     session.change_only(&words, Method::PUT, url(session, &[&number, "merge"], &[]), body).await
 }

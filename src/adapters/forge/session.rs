@@ -111,6 +111,19 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Like [`Self::change`], where an answer of success may tell of a failure, which `refusal` finds.
+    pub(super) async fn change_unless<T: DeserializeOwned>(
+        &self,
+        words: &str,
+        url: Url,
+        body: Value,
+        refusal: impl Fn(&[u8]) -> Option<Failure>,
+    ) -> Result<T, ForgeError> {
+        let task = Task { words, method: Method::POST, url, body: Some(body) };
+        let bytes = self.exchange(&task, refusal).await.map_err(|(error, _)| error)?;
+        self.read(words, &bytes)
+    }
+
     /// Makes a change whose answer does not matter.
     pub(super) async fn change_only(
         &self,
@@ -144,15 +157,23 @@ impl<'a> Session<'a> {
         serde_json::from_slice(bytes).map_err(unreadable)
     }
 
-    /// Sends a request unless the forge, or this very change, is left alone for now.
     async fn send(&self, task: &Task<'_>) -> Result<bytes::Bytes, (ForgeError, Option<StatusCode>)> {
+        self.exchange(task, |_| None).await
+    }
+
+    /// Sends a request unless the forge, or this very change, is left alone for now. `refusal` finds a failure in an answer of success.
+    async fn exchange(
+        &self,
+        task: &Task<'_>,
+        refusal: impl Fn(&[u8]) -> Option<Failure>,
+    ) -> Result<bytes::Bytes, (ForgeError, Option<StatusCode>)> {
         let http = self.http;
         let forge = format!("{} {}", self.address.base, mark(self.token.expose()));
         let change = task.body.as_ref().map(|body| format!("{} {} {}", task.method, task.url, mark(&body.to_string())));
         let now = http.clock.now();
         for whom in [Some(&forge), change.as_ref()].into_iter().flatten() {
             if let Some((left, reason, cause)) = http.pauses.left(whom, now) {
-                let cause = format!("{cause}; it is left alone for {} more seconds", left.as_secs().max(1));
+                // In the same words as before: what did not change is no news.
                 let error = self.error(reason, task.words, &cause);
                 return Err((ForgeError { retry_after: Some(left), ..error }, None));
             }
@@ -165,7 +186,8 @@ impl<'a> Session<'a> {
             login: &self.header,
             token: self.token.expose(),
         };
-        match http.send(&call).await {
+        let answer = http.send(&call).await;
+        match answer.and_then(|bytes| refusal(&bytes).map_or(Ok(bytes), Err)) {
             Ok(bytes) => {
                 http.pauses.end(&forge);
                 if let Some(change) = &change {
@@ -175,7 +197,9 @@ impl<'a> Session<'a> {
             }
             Err(failure) => {
                 let Failure { reason, cause, retry_after, status } = &failure;
-                let whom = if failure.is_of_forge() { Some(&forge) } else { change.as_ref() };
+                // A branch that moved is no refusal of the change.
+                let refused = change.as_ref().filter(|_| *reason != Reason::WriteConflict);
+                let whom = if failure.is_of_forge() { Some(&forge) } else { refused };
                 if let Some(whom) = whom {
                     http.pauses.begin(whom, *retry_after, (*reason, cause), now);
                 }

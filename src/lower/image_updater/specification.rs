@@ -206,8 +206,8 @@ fn pull_request(request: &PullRequest, place: String) -> Result<Placed<PullReque
             kept.push(label.to_owned());
         }
     }
-    let (reviewers, title, body, auto_merge) = (Vec::new(), None, None, None);
-    let value = PullRequestSettings { provider, labels: kept, reviewers, title, body, auto_merge };
+    let (reviewers, title, body, auto_merge, merge_method) = (Vec::new(), None, None, None, None);
+    let value = PullRequestSettings { provider, labels: kept, reviewers, title, body, auto_merge, merge_method };
     Ok(Placed { value, place })
 }
 

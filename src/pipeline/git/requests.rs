@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::plan::Job;
 use crate::lower::git_template::{Facts, TemplateError};
 use crate::model::{
-    Application, ApplicationId, ForgeRepository, GitBranch, GitPlan, HeadBranch, Image, Listing, MergeMethod, Policy,
-    Problem, PullRequestChange, PullRequestPlan, PullRequestSettings, PullRequestStyle, Reason, Strategy,
+    Application, ApplicationId, ForgeRepository, GitBranch, GitPlan, HeadBranch, Image, Listing, Policy, Problem,
+    PullRequestChange, PullRequestPlan, PullRequestSettings, PullRequestStyle, Reason, Strategy,
 };
 use crate::pipeline::keys::version;
 use crate::pipeline::write::Draft;
@@ -174,7 +174,7 @@ pub(super) fn pull_request(
         body: made("body", &settings.body)?,
         labels: settings.labels.clone(),
         reviewers: settings.reviewers.clone(),
-        auto_merge: settings.auto_merge.then_some(MergeMethod::Merge),
+        auto_merge: settings.auto_merge,
     };
     Ok(PullRequestPlan {
         at: ForgeRepository { provider: settings.provider, api: None, repository: request.base.clone() },
