@@ -226,6 +226,48 @@ async fn labels_of_the_image_are_told_and_come_back_after_a_registry_failed() {
     assert_eq!(world.git.asked().2, commits, "the branch stays");
 }
 
+/// The rows of the table in the newest pull request.
+fn rows(forge: &MemoryForge) -> Vec<String> {
+    let body = forge.state().pulls.last().unwrap().0.body.clone();
+    body.lines().filter(|line| line.starts_with("| `")).map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn the_table_leads_to_what_is_new_and_a_quiet_look_asks_for_no_labels() {
+    let (mut world, forge) = world(&app_policy(PULL_REQUEST));
+    let built = |tag: &str, revision: &str| {
+        let source = ("org.opencontainers.image.source", "https://github.com/org/app");
+        let labels = [source, ("org.opencontainers.image.revision", revision)];
+        let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        world.registry.label(&world::repository_of(APP), tag.parse().unwrap(), labels.into());
+    };
+    built("1.0.0", "0000000a");
+    built("1.0.2", "0000000c");
+    built("1.0.3", "0000000d");
+    world.look().await;
+    let compared = "| `argocd/app` | `registry.example/app` | `1.0.0` | [`1.0.2`](https://github.com/org/app/compare/0000000a...0000000c) |";
+    assert_eq!(rows(&forge), [compared]);
+    let (changes, asked) = (forge.asked().1, world.registry.labels_asked());
+    world.registry.fail_details(true);
+    for _ in 0..3 {
+        world.restart();
+        assert_eq!(reason(&world.look().await), Reason::PullRequestOpen);
+    }
+    assert_eq!((forge.asked().1, world.registry.labels_asked()), (changes, asked));
+    world.registry.fail_details(false);
+    world.push(APP, "1.0.3", "2026-04-01T00:00:00Z");
+    world.look().await;
+    assert_eq!(rows(&forge), [compared.replace("1.0.2", "1.0.3").replace("0000000c", "0000000d")]);
+}
+
+#[tokio::test]
+async fn a_registry_without_labels_keeps_no_pull_request_back() {
+    let (mut world, forge) = world(&app_policy(PULL_REQUEST));
+    world.registry.fail_details(true);
+    assert_eq!(reason(&world.look().await), Reason::PullRequestOpen);
+    assert_eq!(rows(&forge), ["| `argocd/app` | `registry.example/app` | `1.0.0` | `1.0.2` |"]);
+}
+
 #[tokio::test]
 async fn a_closed_pull_request_is_a_no_until_something_newer_or_until_a_person_lifts_it() {
     let (mut world, forge) = world(&app_policy(PULL_REQUEST));

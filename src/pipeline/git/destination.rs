@@ -370,18 +370,24 @@ fn clean(path: &str) -> Result<String, Problem> {
 
 /// Whether two addresses name one repository, whatever the scheme, the user and the ending.
 pub fn same_repository(one: &str, other: &str) -> bool {
-    let normal = |address: &str| {
-        let address = address.trim().to_ascii_lowercase();
-        let (scheme, rest) = address.split_once("://").map_or(("", address.as_str()), |(scheme, rest)| (scheme, rest));
-        let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
-        let rest = if scheme.is_empty() { rest.replacen(':', "/", 1) } else { rest.to_owned() };
-        let rest = rest.trim_end_matches('/').trim_end_matches(".git").to_owned();
-        let (host, path) = rest.split_once('/').unwrap_or((rest.as_str(), ""));
-        let port = [("https", ":443"), ("http", ":80"), ("ssh", ":22")].into_iter().find(|(known, _)| *known == scheme);
-        let host = port.and_then(|(_, port)| host.strip_suffix(port)).unwrap_or(host);
-        format!("{host}/{}", path.trim_start_matches('/'))
-    };
-    normal(one) == normal(other)
+    host_and_path(one) == host_and_path(other)
+}
+
+/// The name of the host that an address leads to.
+pub(super) fn host(address: &str) -> String {
+    host_and_path(address).split(['/', ':']).next().unwrap_or_default().to_owned()
+}
+
+fn host_and_path(address: &str) -> String {
+    let address = address.trim().to_ascii_lowercase();
+    let (scheme, rest) = address.split_once("://").map_or(("", address.as_str()), |(scheme, rest)| (scheme, rest));
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
+    let rest = if scheme.is_empty() { rest.replacen(':', "/", 1) } else { rest.to_owned() };
+    let rest = rest.trim_end_matches('/').trim_end_matches(".git").to_owned();
+    let (host, path) = rest.split_once('/').unwrap_or((rest.as_str(), ""));
+    let port = [("https", ":443"), ("http", ":80"), ("ssh", ":22")].into_iter().find(|(known, _)| *known == scheme);
+    let host = port.and_then(|(_, port)| host.strip_suffix(port)).unwrap_or(host);
+    format!("{host}/{}", path.trim_start_matches('/'))
 }
 
 #[cfg(test)]

@@ -12,9 +12,9 @@ const APPLICATION: &str = "Fairlead-Application";
 /// How Argo CD's hydrator knows what a commit stands for (Argo CD, source hydrator, "Commit Trailers").
 const REFERENCE: &str = "Argocd-reference-commit-";
 /// The label with the commit that an image was built from (OCI image specification, annotations).
-const REVISION: &str = "org.opencontainers.image.revision";
+pub(super) const REVISION: &str = "org.opencontainers.image.revision";
 /// The label with the place of its source.
-const SOURCE: &str = "org.opencontainers.image.source";
+pub(super) const SOURCE: &str = "org.opencontainers.image.source";
 
 /// Whether a commit with this message is one of ours.
 pub fn is_ours(message: &str) -> bool {
@@ -41,12 +41,12 @@ pub(super) fn references(changes: &[ChangeFacts]) -> Vec<(String, String)> {
 }
 
 /// Whether a text is the name of a commit, as Argo CD takes it.
-fn is_commit(text: &str) -> bool {
+pub(super) fn is_commit(text: &str) -> bool {
     (7..=40).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// Whether a text is the address of a repository on the web, without a login in it.
-fn is_web_address(text: &str) -> bool {
+pub(super) fn is_web_address(text: &str) -> bool {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     let host = rest.and_then(|rest| rest.split('/').next());
     let plain = text.len() <= 500 && text.bytes().all(|byte| byte.is_ascii_graphic());

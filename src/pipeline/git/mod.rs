@@ -8,6 +8,7 @@ pub(super) mod file;
 mod keyed_file;
 mod kustomization;
 mod labels;
+mod links;
 mod manifest;
 mod message;
 mod override_file;

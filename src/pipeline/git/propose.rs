@@ -245,7 +245,10 @@ impl<'a> Desk<'a> {
         undecided.extend(bad.into_iter().map(|((place, _), _)| bids[*place].application.id.clone()));
         let plan = pull_request(self.policy, desired.settings, request, &good, bids, undecided);
         let outcome = match plan {
-            Ok(plan) => follow(desired.forge, &plan, seen, &|change, version| orders.is_newer(change, version)).await,
+            Ok(mut plan) => {
+                self.link(&mut plan, seen, bids).await;
+                follow(desired.forge, &plan, seen, &|change, version| orders.is_newer(change, version)).await
+            }
             Err(problem) => PullRequestOutcome {
                 reason: problem.reason,
                 message: problem.to_string(),

@@ -95,7 +95,11 @@ pub(super) fn refusals(plan: &PullRequestPlan, found: &[PullRequest], is_newer: 
         }
         None
     };
-    plan.changes.iter().map(|change| refused(change).filter(|_| !plan.lifted.contains(change))).collect()
+    let lifted = |change: &PullRequestChange| {
+        let mut lifted = plan.lifted.iter();
+        lifted.any(|one| one.application == change.application && one.image == change.image && one.to == change.to)
+    };
+    plan.changes.iter().map(|change| refused(change).filter(|_| !lifted(change))).collect()
 }
 
 fn refusal(reason: Reason, pull_request: &PullRequest) -> Refusal {

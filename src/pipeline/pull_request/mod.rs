@@ -25,7 +25,8 @@ mod text;
 pub use decide::{IsNewer, Refusal};
 
 use crate::model::{
-    ForgeRepository, HeadBranch, MergeMethod, PullRequest, PullRequestDraft, PullRequestPlan, PullRequestState, Reason,
+    ForgeRepository, HeadBranch, MergeMethod, PullRequest, PullRequestChange, PullRequestDraft, PullRequestPlan,
+    PullRequestState, Reason,
 };
 use crate::ports::{Forge, ForgeError};
 use decide::{Move, decide};
@@ -35,6 +36,17 @@ use marker::Marker;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
     found: Vec<PullRequest>,
+}
+
+/// What an open pull request tells of a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// Nothing: there is none, or it brings something else.
+    Nothing,
+    /// It brings the change, with this link.
+    Link(Option<String>),
+    /// Its text is not ours.
+    ByOthers,
 }
 
 /// What became of the pull request of a target.
@@ -73,13 +85,23 @@ impl Seen {
         decide::refusals(plan, &self.found, is_newer)
     }
 
+    /// What is told of a change already.
+    pub fn told(&self, plan: &PullRequestPlan, change: &PullRequestChange) -> Told {
+        let open = self.found.iter().find(|found| is_open_between(found, plan));
+        let Some(open) = open else { return Told::Nothing };
+        let Some(marker) = Marker::find(&open.body) else { return Told::ByOthers };
+        let same = |told: &PullRequestChange| PullRequestChange { link: told.link.clone(), ..change.clone() } == *told;
+        marker.changes().into_iter().find(same).map_or(Told::Nothing, |told| Told::Link(told.link))
+    }
+
     /// Where people look at the open pull request of the plan's head, if there is one.
     pub fn open(&self, plan: &PullRequestPlan) -> Option<&str> {
-        let open = |found: &&PullRequest| {
-            found.state == PullRequestState::Open && found.head == plan.head.name() && found.base == plan.base
-        };
-        self.found.iter().find(open).map(|found| found.url.as_str())
+        self.found.iter().find(|found| is_open_between(found, plan)).map(|found| found.url.as_str())
     }
+}
+
+fn is_open_between(found: &PullRequest, plan: &PullRequestPlan) -> bool {
+    found.state == PullRequestState::Open && found.head == plan.head.name() && found.base == plan.base
 }
 
 impl PullRequestOutcome {
