@@ -163,6 +163,32 @@ async fn a_revert_in_git_is_a_rollback() {
 }
 
 #[tokio::test]
+async fn a_person_who_asks_to_go_on_while_git_is_away_is_heard_when_it_is_back() {
+    for (resume, expected) in
+        [("app/registry.example/app 1", Reason::Updated), ("app/registry.example/other 1", Reason::RolledBackByHand)]
+    {
+        let mut world = world(&policy("{}"), &[]);
+        world.look().await;
+        let reverted = text(&world, OVERRIDE).replace("1.0.2", "1.0.0");
+        world.git.push(REPOSITORY, "main", OVERRIDE, &reverted);
+        assert_eq!(world.look().await.images[0].reason, Reason::RolledBackByHand);
+        world.git.fail(REPOSITORY, Some(GitError::new(Reason::GitUnreachable, "away")));
+        world.annotate("fairlead.dev/resume", resume);
+        for _ in 0..3 {
+            assert_eq!(world.look().await.images[0].reason, Reason::GitUnreachable);
+            world.restart();
+        }
+        world.git.fail(REPOSITORY, None);
+        assert_eq!(world.look().await.images[0].reason, expected, "{resume}");
+        world.git.push(REPOSITORY, "main", OVERRIDE, &reverted);
+        for _ in 0..2 {
+            world.restart();
+            assert_eq!(world.look().await.images[0].reason, Reason::RolledBackByHand, "{resume}: once");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_person_who_commits_meanwhile_is_seen() {
     let values = "image:\n  tag: 1.0.0\n  name: registry.example/app\nreplicas: 1\n";
     let mut world = world(&policy("{ target: HelmValues }"), &[("chart/values.yaml", values)]);

@@ -25,6 +25,8 @@ struct MemoryForge(Mutex<State>);
 struct State {
     pulls: Vec<(PullRequest, String)>,
     down: bool,
+    /// Whether no pull request may be opened.
+    refuses: bool,
     questions: usize,
     changes: usize,
     merges: Vec<MergeMethod>,
@@ -84,6 +86,9 @@ impl Forge for MemoryForge {
 
     async fn open(&self, _: &ForgeRepository, draft: &PullRequestDraft) -> Result<PullRequestWritten, ForgeError> {
         let mut state = self.change()?;
+        if state.refuses {
+            return Err(ForgeError::new(Reason::ForgeRejected, "the forge says no"));
+        }
         let number = state.pulls.len() as u64 + 1;
         let pull = PullRequest {
             number,
@@ -289,6 +294,63 @@ async fn a_closed_pull_request_is_a_no_until_something_newer_or_until_a_person_l
     assert_eq!(reason(&world.look().await), Reason::PullRequestOpen);
     let told: Vec<String> = forge.told().iter().map(|told| told[..9].trim().to_owned()).collect();
     assert_eq!(told, ["#1 Closed", "#2 Closed", "#3 Open U"]);
+}
+
+/// What may be broken when a person asks to go on, and how.
+type Break = fn(&World, &MemoryForge, bool);
+
+#[tokio::test]
+async fn a_person_who_asks_to_go_on_is_heard_when_all_works_again_and_once() {
+    let breaks: [(&str, Break); 5] = [
+        ("forge", |_, forge, broken| forge.state().down = broken),
+        ("opening", |_, forge, broken| forge.state().refuses = broken),
+        ("git", |world, _, broken| {
+            let away = || GitError::new(Reason::GitUnreachable, "the server is away");
+            world.git.fail(REPOSITORY, broken.then(away));
+        }),
+        ("all of it", |world, forge, broken| {
+            forge.state().down = broken;
+            let away = || GitError::new(Reason::GitUnreachable, "the server is away");
+            world.git.fail(REPOSITORY, broken.then(away));
+        }),
+        ("registry", |world, _, broken| {
+            let away = || fairlead::ports::RegistryError::new(Reason::RegistryUnreachable, "away");
+            world.registry.fail(&world::repository_of(APP), broken.then(away));
+        }),
+    ];
+    for (what, set) in breaks {
+        for by_policy in [true, false] {
+            let (mut world, forge) = world(&app_policy(PULL_REQUEST));
+            world.look().await;
+            forge.set(1, PullRequestState::Closed);
+            assert_eq!(reason(&world.look().await), Reason::PullRequestClosed);
+            set(&world, &forge, true);
+            if by_policy {
+                world.annotate("fairlead.dev/resume", "2026-06-01");
+            } else {
+                world.edit("app", |object| {
+                    object["metadata"]["annotations"] = serde_json::json!({ "fairlead.dev/resume": "please" });
+                });
+            }
+            for _ in 0..3 {
+                let report = world.look().await;
+                assert!(reason(&report) != Reason::PullRequestOpen, "{what}: {}", said(&report));
+                world.restart();
+            }
+            set(&world, &forge, false);
+            assert_eq!(reason(&world.look().await), Reason::PullRequestOpen, "{what}, {by_policy}");
+            for _ in 0..3 {
+                world.restart();
+                assert_eq!(reason(&world.look().await), Reason::PullRequestOpen, "{what}, {by_policy}");
+            }
+            forge.set(2, PullRequestState::Closed);
+            for _ in 0..3 {
+                world.restart();
+                assert_eq!(reason(&world.look().await), Reason::PullRequestClosed, "{what}, {by_policy}: once");
+            }
+            assert_eq!(forge.told().len(), 2);
+        }
+    }
 }
 
 #[tokio::test]

@@ -31,7 +31,8 @@ pub use project::{
 };
 pub use status::{
     DecisionRecord, HeldBack, ImageState, ImageStatus, ImageUpdatePolicyStatus, RememberedPlace, RememberedRollout,
-    RolloutStatus, RolloutWord, SeenDigest, ShadowDifference, ShadowStatus, StatusSummary, WatchedImage,
+    RolloutStatus, RolloutWord, SeenDigest, ShadowDifference, ShadowStatus, StatusSummary, UnresumedImage,
+    WatchedImage,
 };
 pub use target::{
     FileKeys, FileTargetSpec, HelmTargetSpec, HelmValuesTargetSpec, KustomizeTargetSpec, PluginTargetSpec,

@@ -34,6 +34,9 @@ pub struct ImageUpdatePolicyStatus {
     /// The value of the annotation `fairlead.dev/resume` that was acted on last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resumed: Option<String>,
+    /// Images that this value speaks of, and whose place could not be looked at since: it acts on them as soon as it can.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unresumed: Vec<UnresumedImage>,
     /// What Fairlead remembers from look to look of the places that it wrote.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remembered: Vec<RememberedPlace>,
@@ -43,6 +46,16 @@ pub struct ImageUpdatePolicyStatus {
     /// Which digests Fairlead knows, for images with a minimum age.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub watched: Vec<WatchedImage>,
+}
+
+/// An image that `fairlead.dev/resume` did not act on yet.
+#[derive(KubeSchema, Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnresumedImage {
+    /// The Application's name.
+    pub application: String,
+    /// The image's name in the policy.
+    pub image: String,
 }
 
 /// What Fairlead remembers of a place that it wrote.
@@ -62,6 +75,9 @@ pub struct RememberedPlace {
     /// The value of `fairlead.dev/resume` on the Application that was acted on last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resumed: Option<String>,
+    /// Whether a person asked to offer what was refused again, and it could not be offered yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lifted: bool,
     /// The version that Fairlead committed to a branch that waits to be merged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proposed: Option<String>,

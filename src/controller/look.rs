@@ -221,7 +221,8 @@ impl Looks {
             return true;
         }
         log(report, known.status.as_ref());
-        let keep: &[&str] = if known.blind { &["resumed", "remembered", "rollouts", "watched"] } else { &[] };
+        let keep: &[&str] =
+            if known.blind { &["resumed", "unresumed", "remembered", "rollouts", "watched"] } else { &[] };
         if let Err(cause) = publish_status(&self.client, &report.policy, &known.uid, &next, keep, pass).await {
             tracing::warn!(policy = %report.policy, cause, "cannot write the status");
             return false;

@@ -15,6 +15,8 @@ pub struct Memory {
     pub watches: BTreeMap<(String, String), Watch>,
     /// The value of `fairlead.dev/resume` on the policy that was acted on last.
     pub resumed: Option<String>,
+    /// Images, by Application and title, that this value speaks of, and whose place could not be looked at since.
+    pub unresumed: BTreeSet<(String, String)>,
 }
 
 /// A place in an Application, told from all others: another object of the same name, another repository in the same place, and
@@ -36,6 +38,8 @@ pub struct Remembered {
     pub held_back: Option<(String, Timestamp)>,
     /// The value of `fairlead.dev/resume` on the Application that was acted on last.
     pub resumed: Option<String>,
+    /// Whether a person asked to offer what was refused again, and it could not be offered yet.
+    pub lifted: bool,
     /// How far that version has come, until it is in place and healthy.
     pub rollout: Option<Rollout>,
     /// The version that Fairlead committed to a branch that waits to be merged.

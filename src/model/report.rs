@@ -63,6 +63,8 @@ pub struct ImageReport {
     pub until: Option<Timestamp>,
     /// The value of `fairlead.dev/resume` on the Application that was acted on last.
     pub resumed: Option<String>,
+    /// Whether a person asked to offer what was refused again, and it could not be offered yet.
+    pub lifted: bool,
     /// How far the version that was written last has come; `None` when that is settled.
     pub rollout: Option<Rollout>,
     /// The commit that brought the version, or brings it once it is merged.
@@ -118,6 +120,7 @@ impl ImageReport {
             held_back: None,
             until: None,
             resumed: None,
+            lifted: false,
             rollout: None,
             commit: None,
             proposed: None,

@@ -97,8 +97,14 @@ pub(super) fn asks_to_resume(
 ) -> bool {
     let remembered = marks.iter().find_map(|mark| memory.places.get(mark));
     let acted = remembered.and_then(|remembered| remembered.resumed.as_ref());
-    let by_policy = policy.resume != memory.resumed && policy.resumes(&application.id.name, title);
-    by_policy || (application.resume.is_some() && application.resume.as_ref() != acted)
+    let by_application = application.resume.is_some() && application.resume.as_ref() != acted;
+    by_application || asked_by_policy(memory, policy, &application.id.name, title)
+}
+
+/// Whether a value of `fairlead.dev/resume` on the policy speaks of an image, and was not acted on there.
+fn asked_by_policy(memory: &Memory, policy: &Policy, application: &str, title: &str) -> bool {
+    let new = policy.resume != memory.resumed && policy.resumes(application, title);
+    new || memory.unresumed.contains(&(application.to_owned(), title.to_owned()))
 }
 
 /// What is remembered of a place that holds by now what was proposed for it: that it was written.
@@ -117,8 +123,12 @@ pub fn memory_of(report: &Report) -> Memory {
 }
 
 /// What is remembered after a look at `images`. Places that the look did not see are kept, as long as their Application `exists`.
-pub(super) fn after(before: &Memory, images: &[ImageReport], exists: impl Fn(&str) -> bool) -> Memory {
+pub(super) fn after(before: &Memory, policy: &Policy, images: &[ImageReport], exists: impl Fn(&str) -> bool) -> Memory {
     let mut memory = before.clone();
+    memory.resumed = policy.resume.clone().or(memory.resumed);
+    let unseen = images.iter().filter(|image| image.marks.is_empty());
+    let unresumed = unseen.filter(|image| asked_by_policy(before, policy, &image.application.name, &image.image));
+    memory.unresumed = unresumed.map(|image| (image.application.name.clone(), image.image.clone())).collect();
     memory.places.retain(|mark, _| exists(&mark.application));
     // All of them before the first is put in: what names one source now may have named another.
     for mark in images.iter().flat_map(|image| &image.marks) {
@@ -129,7 +139,8 @@ pub(super) fn after(before: &Memory, images: &[ImageReport], exists: impl Fn(&st
         let (written, held_back) = (image.written.clone(), image.held_back.clone());
         let rollout = image.rollout.filter(|rollout| rollout.state != RolloutState::Healthy);
         let (resumed, proposed, shadow) = (image.resumed.clone(), image.proposed.clone(), image.shadow.clone());
-        let remembered = Remembered { written, held_back, resumed, rollout, proposed, shadow };
+        let lifted = image.lifted;
+        let remembered = Remembered { written, held_back, resumed, lifted, rollout, proposed, shadow };
         if remembered != Remembered::default() {
             memory.places.insert(mark.clone(), remembered);
         }

@@ -87,8 +87,7 @@ pub async fn reconcile(ports: Ports<'_>, lowered: &Lowered, memory: &Memory, fre
     let (sets, offers_of_all) = (&inventory.sets, offers.as_slice());
     let desk = Desk { ports, policy, older: &older, sets, offers: offers_of_all, memory, snapshot: &snapshot, now };
     report.images = write_all(desk, found).await;
-    report.memory = memory::after(memory, &report.images, |name| inventory.names().any(|known| known == name));
-    report.memory.resumed = policy.resume.clone().or(report.memory.resumed);
+    report.memory = memory::after(memory, policy, &report.images, |name| inventory.names().any(|known| known == name));
     if lowered.problems.is_empty() {
         memory::keep_watches(&mut report.memory, policy);
     }

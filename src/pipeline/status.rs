@@ -8,7 +8,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use super::shadow;
 use crate::api::{
     DecisionRecord, HeldBack, ImageState, ImageStatus, ImageUpdatePolicyStatus, RememberedPlace, RememberedRollout,
-    RolloutStatus, RolloutWord, SeenDigest, ShadowDifference, ShadowStatus, StatusSummary, WatchedImage,
+    RolloutStatus, RolloutWord, SeenDigest, ShadowDifference, ShadowStatus, StatusSummary, UnresumedImage,
+    WatchedImage,
 };
 use crate::model::{
     Counts, Difference, ImageReport, Mark, Memory, Reason, Remembered, Report, Rollout, RolloutState, Severity, Shadow,
@@ -20,6 +21,7 @@ const MAXIMUM_ENTRIES: usize = 200;
 const MAXIMUM_ENTRY_BYTES: usize = 110 * 1024;
 const MAXIMUM_REMEMBERED_BYTES: usize = 90 * 1024;
 const MAXIMUM_ROLLOUT_BYTES: usize = 25 * 1024;
+const MAXIMUM_UNRESUMED_BYTES: usize = 20 * 1024;
 const MAXIMUM_WATCHED_BYTES: usize = 40 * 1024;
 /// Digits of a digest that is known to be old.
 const SHORT_DIGEST: usize = 16;
@@ -89,6 +91,7 @@ pub fn status(report: &Report, previous: Option<&ImageUpdatePolicyStatus>) -> Im
         next_check_time: Some(Time(report.next_check)),
         images,
         resumed: report.memory.resumed.clone(),
+        unresumed: fitting(report.memory.unresumed.iter().map(unresumed_image), MAXIMUM_UNRESUMED_BYTES),
         remembered: remembered_places(&report.memory),
         rollouts: open_rollouts(&report.memory),
         watched: watched_images(&report.memory),
@@ -114,7 +117,8 @@ pub fn remembered(status: &ImageUpdatePolicyStatus) -> Memory {
         let held_back = place.held_back.as_ref().map(|held| (held.version.clone(), held.since.0));
         let (written, resumed) = (place.written.clone(), place.resumed.clone());
         let (proposed, shadow) = (place.proposed.clone(), place.shadow.as_ref().map(shadow_of));
-        (mark, Remembered { written, held_back, resumed, rollout: None, proposed, shadow })
+        let lifted = place.lifted;
+        (mark, Remembered { written, held_back, resumed, lifted, rollout: None, proposed, shadow })
     };
     let watch = |watch: &WatchedImage| {
         let old = watch.old.as_bytes().chunks(SHORT_DIGEST).map(|short| String::from_utf8_lossy(short).into_owned());
@@ -129,18 +133,25 @@ pub fn remembered(status: &ImageUpdatePolicyStatus) -> Memory {
             place.rollout = Some(open_rollout(rollout));
         }
     }
-    Memory { places, watches: status.watched.iter().map(watch).collect(), resumed: status.resumed.clone() }
+    let unresumed = status.unresumed.iter().map(|image| (image.application.clone(), image.image.clone())).collect();
+    let watches = status.watched.iter().map(watch).collect();
+    Memory { places, watches, resumed: status.resumed.clone(), unresumed }
+}
+
+fn unresumed_image((application, image): &(String, String)) -> UnresumedImage {
+    UnresumedImage { application: application.clone(), image: image.clone() }
 }
 
 /// As much of what is remembered as there is room for; holds first.
 fn remembered_places(memory: &Memory) -> Vec<RememberedPlace> {
     let mut places: Vec<(&Mark, &Remembered)> = memory.places.iter().collect();
-    places.sort_by_key(|(mark, remembered)| (remembered.held_back.is_none(), *mark));
+    places.sort_by_key(|(mark, remembered)| (remembered.held_back.is_none() && !remembered.lifted, *mark));
     let place = |(mark, remembered): (&Mark, &Remembered)| RememberedPlace {
         application: mark.application.clone(),
         mark: mark.place.clone(),
         written: remembered.written.clone(),
         resumed: remembered.resumed.clone(),
+        lifted: remembered.lifted,
         proposed: remembered.proposed.clone(),
         shadow: remembered.shadow.as_ref().map(shadow_status),
         held_back: remembered

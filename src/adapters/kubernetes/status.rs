@@ -11,13 +11,14 @@ use crate::api::{FIELD_MANAGER, ImageUpdatePolicy, ImageUpdatePolicyStatus};
 use crate::model::PolicyId;
 
 /// Fields that a status may lack. A merge patch keeps what it does not name, so they are named.
-const OPTIONAL: [&str; 9] = [
+const OPTIONAL: [&str; 10] = [
     "summary",
     "lastCheckTime",
     "lastUpdateTime",
     "nextCheckTime",
     "images",
     "resumed",
+    "unresumed",
     "remembered",
     "rollouts",
     "watched",

@@ -16,8 +16,20 @@ impl Draft<'_> {
     ) -> Self {
         let remembered = marks.iter().find_map(|mark| memory.places.get(mark));
         self.waiting = remembered.and_then(|remembered| remembered.proposed.clone());
-        self.lifted = memory::asks_to_resume(memory, marks, policy, application, &self.image.title);
+        let asked = memory::asks_to_resume(memory, marks, policy, application, &self.image.title);
+        self.lifted = asked || remembered.is_some_and(|remembered| remembered.lifted);
+        // Until it is known that it was.
+        let pull_request = policy.write_back.git().and_then(|git| git.pull_request.as_ref());
+        self.report.lifted = self.lifted && pull_request.is_some();
         self
+    }
+
+    /// Forgets that a person asked to offer a change again, where it is offered, or nothing is left to offer.
+    pub(super) fn settle_lift(&mut self) {
+        use Reason::{PullRequestOpen, RolloutDegraded, RolloutStuck, UpToDate};
+        if [PullRequestOpen, UpToDate, RolloutDegraded, RolloutStuck].contains(&self.report.reason) {
+            self.report.lifted = false;
+        }
     }
 
     /// The same where the place is not known: what waits for the Application may be for this image.

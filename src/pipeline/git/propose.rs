@@ -53,6 +53,7 @@ impl<'a> Desk<'a> {
         if let Some(port) = self.ports.git.filter(|_| !self.policy.dry_run) {
             self.propose_all(port, git, &mut bids).await;
         }
+        bids.iter_mut().flat_map(|bid| &mut bid.drafts).for_each(Draft::settle_lift);
         reports.extend(bids.into_iter().flat_map(|bid| finish(bid.drafts)));
         reports
     }
