@@ -64,6 +64,30 @@ impl MemoryForge {
         state.pulls.iter_mut().filter(|(pull, _)| pull.number == number).for_each(|(pull, _)| pull.state = to);
     }
 
+    /// Opens one as a person does.
+    fn by_hand(&self, head: &str, base: &str) {
+        let mut state = self.state();
+        let number = state.pulls.len() as u64 + 1;
+        let (head, base, body) = (head.to_owned(), base.to_owned(), "my own".to_owned());
+        let open = PullRequestState::Open;
+        let pull = PullRequest { number, url: String::new(), head, base, body, state: open, head_commit: None };
+        state.pulls.push((pull, "By hand".to_owned()));
+    }
+
+    /// Writes another text into the mark of a pull request in place of `from`.
+    fn remark(&self, number: u64, from: &str, to: &str) {
+        use base64::Engine as _;
+        let engine = base64::engine::general_purpose::STANDARD;
+        let mut state = self.state();
+        let (pull, _) = state.pulls.iter_mut().find(|(pull, _)| pull.number == number).unwrap();
+        let (before, mark) = pull.body.split_once("<!-- fairlead:pull-request ").unwrap();
+        let mark = engine.decode(mark.split_once(" -->").unwrap().0).unwrap();
+        let mark = String::from_utf8(mark).unwrap();
+        assert!(mark.contains(from), "{mark}");
+        let mark = engine.encode(mark.replace(from, to));
+        pull.body = format!("{before}<!-- fairlead:pull-request {mark} -->\n");
+    }
+
     fn asked(&self) -> (usize, usize) {
         let state = self.state();
         (state.questions, state.changes)
@@ -82,6 +106,12 @@ impl Forge for MemoryForge {
         let state = self.ask()?;
         let fits = |pull: &&PullRequest| pull.state == PullRequestState::Open && pull.base == base;
         Ok(state.pulls.iter().rev().map(|(pull, _)| pull).filter(fits).cloned().collect())
+    }
+
+    async fn using(&self, _: &ForgeRepository, branch: &str) -> Result<Vec<u64>, ForgeError> {
+        let state = self.ask()?;
+        let open = state.pulls.iter().map(|(pull, _)| pull).filter(|pull| pull.state == PullRequestState::Open);
+        Ok(open.filter(|pull| pull.head == branch || pull.base == branch).map(|pull| pull.number).collect())
     }
 
     async fn open(&self, _: &ForgeRepository, draft: &PullRequestDraft) -> Result<PullRequestWritten, ForgeError> {
@@ -523,4 +553,149 @@ async fn a_dry_run_asks_no_forge() {
     let (mut world, forge) = world(&format!("dryRun: true\n{}", app_policy(PULL_REQUEST)));
     assert_eq!(reason(&world.look().await), Reason::WouldUpdate);
     assert_eq!((forge.asked(), world.git.asked().1), ((0, 0), 0));
+}
+
+/// The branch of the newest pull request, and whether it is there.
+fn head_branch(world: &World, forge: &MemoryForge) -> (String, bool) {
+    let head = forge.state().pulls.last().unwrap().0.head.clone();
+    let there = !world.git.log(REPOSITORY, &head).is_empty();
+    (head, there)
+}
+
+/// Brings the version to the base by hand, so that the pull request is obsolete.
+fn bring_by_hand(world: &World) {
+    world.git.push(REPOSITORY, "main", VALUES, &TEXT.replacen("1.0.0", "1.0.2", 1));
+}
+
+#[tokio::test]
+async fn the_branch_of_an_obsolete_pull_request_goes_with_it() {
+    for git in [PULL_REQUEST, "writeBranch: 'updates-{{ .SHA256 }}', pullRequest: { provider: GitHub }"] {
+        let (mut world, forge) = world(&app_policy(git));
+        world.look().await;
+        let (head, there) = head_branch(&world, &forge);
+        assert!(there);
+        bring_by_hand(&world);
+        assert_eq!(reason(&world.look().await), Reason::UpToDate);
+        assert!(forge.told()[0].starts_with("#1 Closed"));
+        assert!(world.git.log(REPOSITORY, &head).is_empty(), "{head} is gone");
+        let asked = forge.asked();
+        assert_eq!(reason(&world.look().await), Reason::UpToDate);
+        assert_eq!(forge.asked(), asked, "nothing is left to do");
+        world.push(APP, "1.0.3", "2026-04-01T00:00:00Z");
+        assert_eq!(reason(&world.look().await), Reason::PullRequestOpen);
+        assert!(head_branch(&world, &forge).1, "it is made again");
+    }
+}
+
+#[tokio::test]
+async fn the_branch_of_older_content_goes_with_its_pull_request() {
+    let git = "writeBranch: 'updates-{{ .SHA256 }}', pullRequest: { provider: GitHub }";
+    let (mut world, forge) = world(&app_policy(git));
+    world.look().await;
+    let (old, _) = head_branch(&world, &forge);
+    world.push(APP, "1.0.3", "2026-04-01T00:00:00Z");
+    assert_eq!(reason(&world.look().await), Reason::PullRequestOpen);
+    let (new, there) = head_branch(&world, &forge);
+    assert!(new != old && there && world.git.log(REPOSITORY, &old).is_empty());
+}
+
+#[tokio::test]
+async fn a_branch_that_is_not_ours_alone_stays() {
+    type Touch = fn(&World, &MemoryForge, &str);
+    let touches: [(&str, Touch); 3] = [
+        ("a person committed to it", |world, _, head| {
+            world.git.push(REPOSITORY, head, "note.txt", "by hand");
+        }),
+        ("another open pull request brings it", |_, forge, head| forge.by_hand(head, "release")),
+        ("an open pull request goes to it", |_, forge, head| forge.by_hand("elsewhere", head)),
+    ];
+    for (what, touch) in touches {
+        let (mut world, forge) = world(&app_policy(PULL_REQUEST));
+        world.look().await;
+        let (head, _) = head_branch(&world, &forge);
+        touch(&world, &forge, &head);
+        bring_by_hand(&world);
+        assert_eq!(reason(&world.look().await), Reason::UpToDate);
+        assert!(forge.told()[0].starts_with("#1 Closed"), "{what}");
+        assert!(!world.git.log(REPOSITORY, &head).is_empty(), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_branch_whose_pull_request_a_person_closed_or_merged_stays() {
+    for state in [PullRequestState::Closed, PullRequestState::Merged] {
+        let (mut world, forge) = world(&app_policy(PULL_REQUEST));
+        world.look().await;
+        forge.set(1, state);
+        world.look().await;
+        bring_by_hand(&world);
+        world.look().await;
+        assert!(head_branch(&world, &forge).1, "{state:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_mark_that_a_person_wrote_removes_no_branch_of_somebody_else() {
+    let (mut world, forge) = world(&app_policy("writeBranch: updates, pullRequest: { provider: GitHub }"));
+    world.look().await;
+    // The branch is another one by now, and the mark says that it is ours.
+    let ours = world.git.log(REPOSITORY, "updates").pop().unwrap().id;
+    world.git.delete(REPOSITORY, "updates");
+    let theirs = world.git.push(REPOSITORY, "updates", "work.txt", "by hand");
+    forge.remark(1, ours.as_str(), theirs.as_str());
+    bring_by_hand(&world);
+    assert_eq!(reason(&world.look().await), Reason::UpToDate);
+    assert!(forge.told()[0].starts_with("#1 Closed"));
+    assert_eq!(world.git.text(REPOSITORY, "updates", "work.txt").as_deref(), Some("by hand"));
+}
+
+#[tokio::test]
+async fn a_branch_that_was_made_again_is_known_again() {
+    let (mut world, forge) = world(&app_policy(PULL_REQUEST));
+    world.look().await;
+    let (head, _) = head_branch(&world, &forge);
+    world.git.push(REPOSITORY, "main", "README.md", "moved\n");
+    world.git.delete(REPOSITORY, &head);
+    world.restart();
+    let changes = forge.asked().1;
+    for _ in 0..3 {
+        assert_eq!(reason(&world.look().await), Reason::PullRequestOpen);
+    }
+    assert_eq!(forge.asked().1, changes + 1, "its mark names the new commit, once");
+    bring_by_hand(&world);
+    assert_eq!(reason(&world.look().await), Reason::UpToDate);
+    assert!(world.git.log(REPOSITORY, &head).is_empty(), "{head} is gone");
+}
+
+#[tokio::test]
+async fn a_branch_with_a_commit_for_each_application_is_known_by_the_last() {
+    let both = "{ name: app }, { name: api }";
+    let image = "{ image: registry.example/app, constraint: ~1.0 }";
+    let git =
+        "target: Override, writeBranch: updates, commit: { perApplication: true }, pullRequest: { provider: GitHub }";
+    let policy = policy(both, image, git).replace("target: HelmValues, ", "");
+    let (world, forge) = world(&policy);
+    let mut world = world.helm("api", &[], &["registry.example/app:1.0.0"]);
+    world.look().await;
+    for name in ["app", "api"] {
+        let path = format!("chart/.argocd-source-{name}.yaml");
+        let text = world.git.text(REPOSITORY, "updates", &path).unwrap();
+        world.git.push(REPOSITORY, "main", &path, &text);
+    }
+    world.look().await;
+    assert!(forge.told()[0].starts_with("#1 Closed"));
+    assert!(world.git.log(REPOSITORY, "updates").is_empty());
+}
+
+#[tokio::test]
+async fn a_branch_that_cannot_be_removed_is_told_and_keeps_nothing_up() {
+    let (mut world, forge) = world(&app_policy("writeBranch: updates, pullRequest: { provider: GitHub }"));
+    world.look().await;
+    world.git.fail_remove(GitError::new(Reason::GitPushRejected, "the server keeps `updates`"));
+    bring_by_hand(&world);
+    let report = world.look().await;
+    insta::assert_snapshot!(said(&report), @"registry.example/app of app: UpToDate: `1.0.2` is the choice among 3 allowed tags; the server keeps `updates`");
+    assert!(forge.told()[0].starts_with("#1 Closed"));
+    world.push(APP, "1.0.3", "2026-04-01T00:00:00Z");
+    assert_eq!(reason(&world.look().await), Reason::PullRequestOpen);
 }

@@ -11,8 +11,8 @@ use tokio::sync::watch;
 use super::clock::uptime;
 use super::git::GitEngine;
 use crate::model::{
-    Application, ApplicationId, ApplicationPlan, ForgeRepository, GitBranch, GitCommit, GitEntry, GitPlan, GitTip,
-    GitWritten, MergeMethod, PolicyId, PullRequest, PullRequestDraft, Reason, RepositoryRules, SyncWindow,
+    Application, ApplicationId, ApplicationPlan, CommitId, ForgeRepository, GitBranch, GitCommit, GitEntry, GitPlan,
+    GitTip, GitWritten, MergeMethod, PolicyId, PullRequest, PullRequestDraft, Reason, RepositoryRules, SyncWindow,
 };
 use crate::ports::{
     Applications, ApplicationsError, Forge, ForgeError, Git, GitError, Inventory, PullRequestWritten, WriteError,
@@ -218,6 +218,10 @@ impl Git for Fenced<Arc<GitEngine>> {
         self.port.write_under(plan, self.pass.clone()).await
     }
 
+    async fn remove(&self, branch: &GitBranch, commit: &CommitId) -> Result<bool, GitError> {
+        self.port.remove_under(branch, commit, self.pass.clone()).await
+    }
+
     fn stand(&self, policy: &PolicyId, undecided: &[ApplicationId], plans: Vec<GitPlan>) {
         self.port.stand(policy, undecided, plans);
     }
@@ -231,6 +235,10 @@ impl Forge for Fenced<Arc<dyn Forge>> {
 
     async fn open_on(&self, at: &ForgeRepository, base: &str) -> Result<Vec<PullRequest>, ForgeError> {
         self.port.open_on(at, base).await
+    }
+
+    async fn using(&self, at: &ForgeRepository, branch: &str) -> Result<Vec<u64>, ForgeError> {
+        self.port.using(at, branch).await
     }
 
     async fn open(&self, at: &ForgeRepository, draft: &PullRequestDraft) -> Result<PullRequestWritten, ForgeError> {

@@ -245,6 +245,11 @@ impl Git for WorkingCopies {
         Ok(GitWritten { branch: tip.branch, commit: tip.commit, pushed: true })
     }
 
+    async fn remove(&self, branch: &GitBranch, _: &CommitId) -> Result<bool, GitError> {
+        let message = format!("`{branch}` stays: branches of a working copy are not removed");
+        Err(GitError::new(Reason::NotSupportedYet, message))
+    }
+
     fn stand(&self, _: &PolicyId, _: &[ApplicationId], _: Vec<GitPlan>) {
         // Nothing stands on another branch, as none is written.
     }

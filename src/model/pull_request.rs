@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{ApplicationId, GitBranch, PolicyId, PullRequestProvider};
+use super::{ApplicationId, CommitId, GitBranch, PolicyId, PullRequestProvider};
 
 /// A repository of a forge, and whose credentials reach its API.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -112,6 +112,8 @@ pub struct PullRequestPlan {
     pub head: HeadBranch,
     /// The branch that it goes to.
     pub base: String,
+    /// The commit that the head branch names since it was written for this, where that was now.
+    pub commit: Option<CommitId>,
     /// What differs from the base by now, for certain; empty: nothing, so that an open pull request is obsolete.
     pub changes: Vec<PullRequestChange>,
     /// Applications of the policy of which it is not known now what they need: what is offered for them stays.

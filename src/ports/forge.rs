@@ -18,6 +18,9 @@ pub trait Forge: Send + Sync {
     /// The open pull requests to the branch `base`, newest first; the newest of many.
     async fn open_on(&self, at: &ForgeRepository, base: &str) -> Result<Vec<PullRequest>, ForgeError>;
 
+    /// The numbers of the open pull requests that bring the branch `branch` or go to it.
+    async fn using(&self, at: &ForgeRepository, branch: &str) -> Result<Vec<u64>, ForgeError>;
+
     /// Opens a pull request.
     ///
     /// # Errors

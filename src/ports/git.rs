@@ -3,7 +3,9 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use crate::model::{ApplicationId, GitBranch, GitCommit, GitEntry, GitPlan, GitTip, GitWritten, PolicyId, Reason};
+use crate::model::{
+    ApplicationId, CommitId, GitBranch, GitCommit, GitEntry, GitPlan, GitTip, GitWritten, PolicyId, Reason,
+};
 
 /// Branches of remote repositories: reading at the tip, and writing.
 #[async_trait]
@@ -26,6 +28,9 @@ pub trait Git: Send + Sync {
     /// # Errors
     /// [`GitError::changed`] when what the plan tests is no longer so at the tip: read it anew and decide again.
     async fn write(&self, plan: GitPlan) -> Result<GitWritten, GitError>;
+
+    /// Removes a branch that stands at `commit`; whether it is gone. One that stands elsewhere stays as it is: the server compares and removes at once.
+    async fn remove(&self, branch: &GitBranch, commit: &CommitId) -> Result<bool, GitError>;
 
     /// Says which plans of a policy stand on branches of our own now, each with the name of its base; those of `undecided` Applications stay as
     /// they were, and no others of the policy stand.

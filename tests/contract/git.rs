@@ -149,6 +149,23 @@ async fn other_branches(git: &dyn Git, remote: &dyn Remote, now: fn() -> Timesta
     let entries = git.read(&on(remote, "updates/web"), &tip, &["values.yaml".to_owned()]).await.expect("entries");
     assert!(matches!(&entries[..], [GitEntry::File(text)] if text.contains("1.2.0")), "{entries:?}");
     shared_branches(git, remote).await;
+    removing(git, remote, now).await;
+}
+
+/// A branch goes only from the commit that it is known to stand at.
+async fn removing(git: &dyn Git, remote: &dyn Remote, now: fn() -> Timestamp) {
+    let branch = on(remote, "updates/old");
+    let mut change = plan(remote, "old", vec![edit("values.yaml", "1.0.3", "1.4.0")]);
+    change.write_branch = branch.branch.clone();
+    let written = git.write(change).await.expect("a branch of our own");
+    remote.push("updates/old", "README.md", "a person was here\n").await;
+    assert_eq!(git.remove(&branch, &written.commit).await, Ok(false), "it stands elsewhere");
+    assert!(remote.text("updates/old", "README.md").await.is_some(), "a person's commit stays");
+    let tip = git.tip(&branch, now()).await.expect("a tip");
+    assert_eq!(git.remove(&branch, &tip.commit).await, Ok(true));
+    assert_eq!(remote.text("updates/old", "README.md").await, None);
+    assert_eq!(git.tip(&branch, now()).await.expect_err("it is gone").reason, Reason::GitBranchNotFound);
+    assert_eq!(git.remove(&branch, &tip.commit).await, Ok(true), "it is gone already");
 }
 
 /// Those who share a branch of our own keep each other's changes, as long as they are wanted.

@@ -85,6 +85,11 @@ async fn told_apart(world: &World) {
     assert_eq!(states, expected, "newest first, and none of a fork");
     let open = forge.open_on(at, "main").await.expect("a list");
     assert_eq!(open.iter().map(|found| found.number).collect::<Vec<_>>(), [3]);
+    assert_eq!(forge.using(at, "other").await, Ok(vec![3]), "an open one brings it");
+    assert_eq!(forge.using(at, "fairlead-1").await, Ok(Vec::new()), "closed ones and forks do not");
+    let stacked = world.state().open("elsewhere", "fairlead-1", "upon ours", "");
+    assert_eq!(forge.using(at, "fairlead-1").await, Ok(vec![stacked.number]), "an open one goes to it");
+    world.by_hand(stacked.number, |pull| pull.state = "closed");
     world.state().branches.remove("fairlead-1");
     let found = forge.find(at, "fairlead-1", "main").await.expect("a list");
     assert_eq!(found.len(), 2, "a branch that is gone keeps its name");

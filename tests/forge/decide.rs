@@ -63,6 +63,19 @@ async fn a_no_outlives_what_was_obsolete_later() {
 }
 
 #[tokio::test]
+async fn what_a_person_opened_again_and_closed_is_a_no() {
+    let world = world().await;
+    let at = |to: &str| plan(&world, &[change("web", "web", "nginx", to)]);
+    one_look(&world, &at("1.1.0")).await;
+    assert_eq!(one_look(&world, &plan(&world, &[])).await.step, PullRequestStep::Closed);
+    world.by_hand(1, |pull| pull.state = "open");
+    assert_eq!(one_look(&world, &at("1.1.0")).await.step, PullRequestStep::Updated);
+    assert_eq!(one_look(&world, &at("1.1.0")).await.step, PullRequestStep::Nothing);
+    world.by_hand(1, |pull| pull.state = "closed");
+    assert_eq!(one_look(&world, &at("1.1.0")).await.reason, Reason::PullRequestClosed);
+}
+
+#[tokio::test]
 async fn a_pull_request_without_our_mark_is_never_touched() {
     let world = world().await;
     world.state().open("fairlead-1", "main", "By hand", "my own words");

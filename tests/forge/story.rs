@@ -28,6 +28,7 @@ pub fn plan(world: &World, changes: &[PullRequestChange]) -> PullRequestPlan {
         target_key: "0123abcd".to_owned(),
         head: HeadBranch::Stable("fairlead-1".to_owned()),
         base: "main".to_owned(),
+        commit: None,
         changes: changes.to_vec(),
         undecided: Vec::new(),
         lifted: Vec::new(),

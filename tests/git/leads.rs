@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fairlead::adapters::clock::uptime;
+use fairlead::adapters::clock::{SystemClock, uptime};
 use fairlead::adapters::fence::Fence;
 use fairlead::adapters::git::GitOperation;
-use fairlead::model::{GitLogin, Reason};
-use fairlead::ports::Git as _;
+use fairlead::model::{GitBranch, GitLogin, Reason};
+use fairlead::ports::{Clock as _, Git as _};
 
 use crate::server::{Mood, Server};
-use crate::support::{Remotes, engine, plan, settings};
+use crate::support::{Remotes, at, engine, plan, settings};
 
 const FILES: &[(&str, &str)] = &[("one.yaml", "tag: 1.0.0\n"), ("two.yaml", "tag: 1.0.0\n")];
 
@@ -74,4 +74,19 @@ async fn a_push_on_its_way_is_broken_off_with_the_lead_and_the_next_leader_write
     assert!(written.pushed);
     assert_eq!(remotes.git(&["rev-parse", "main"]).trim(), written.commit.as_str());
     assert_eq!(remotes.commits("main"), 3);
+}
+
+#[tokio::test]
+async fn nothing_is_removed_when_the_lead_has_ended() {
+    let (remotes, state) = (Remotes::new(&[("values.yaml", "tag: 1.0.0\n")]), tempfile::tempdir().expect("a folder"));
+    let repository = remotes.repository().to_str().expect("a readable path").to_owned();
+    let (engine, _) = engine(settings(state.path()), GitLogin::anonymous()).await;
+    remotes.push("updates", "README.md", "ours\n");
+    let branch = GitBranch { branch: Some("updates".to_owned()), ..at(&repository) };
+    let tip = engine.tip(&branch, SystemClock.now()).await.expect("a tip");
+    let fence = open();
+    let pass = fence.pass().expect("it is open");
+    fence.close();
+    engine.remove_under(&branch, &tip.commit, pass).await.expect_err("the lead has ended");
+    assert_eq!(remotes.commits("updates"), 2);
 }

@@ -270,3 +270,20 @@ async fn a_branch_that_cannot_be_seen_after_a_push_is_looked_at_again() {
     assert_eq!((remotes.commits("main"), counter.count(GitOperation::Push)), (2, 1));
     assert_eq!(std::fs::read_to_string(state.path().join("looks")).expect("ours").lines().count(), 4);
 }
+
+#[tokio::test]
+async fn a_branch_that_the_server_keeps_stays_and_the_server_is_quoted() {
+    let (remotes, state) = (Remotes::new(&[("values.yaml", "tag: 1.0.0\n")]), tempfile::tempdir().expect("a folder"));
+    remotes.git(&["config", "receive.denyDeletes", "true"]);
+    let repository = remotes.repository().to_str().expect("a readable path").to_owned();
+    let (engine, _) = engine(settings(state.path()), GitLogin::anonymous()).await;
+    let mut change = plan(&repository, "web", "values.yaml", "1.0.0", "1.0.1");
+    change.write_branch = Some("updates".to_owned());
+    let written = engine.write(change).await.expect("a branch");
+    let branch = GitBranch { branch: Some("updates".to_owned()), ..at(&repository) };
+    let error = engine.remove(&branch, &written.commit).await.expect_err("the server keeps it");
+    assert_eq!(error.reason, Reason::GitPushRejected, "{error}");
+    let told = ["cannot remove the branch `", "@updates`: ", "deletion prohibited"];
+    assert!(told.iter().all(|words| error.message.contains(words)), "{error}");
+    assert_eq!(remotes.commits("updates"), 2);
+}

@@ -113,3 +113,27 @@ async fn a_squashed_pull_request_is_followed_by_the_next_one() {
     let second = stage.repository.expect_pull_request("there is another", |pull| pull.number != first.number).await;
     assert!(second.body.contains("1.0.2") && second.state == "open", "{second:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_branch_of_an_obsolete_pull_request_goes_with_it() {
+    let stage = stage("pulls-obsolete").await;
+    let fairlead = stage.start().await;
+    stage.scene.policy("web", git_policy("web", &stage, json!({}), by_pull_request())).await;
+    let opened = stage.repository.expect_pull_request("it is open", |pull| pull.state == "open").await;
+    let values = stage.repository.read("image-updates", "chart/values.yaml").await.expect("it is proposed");
+    assert!(values.contains("1.0.1"), "{values}");
+
+    stage.repository.commit("by hand", &[("chart/values.yaml", &values)]).await;
+    stage.look(&fairlead, "web").await;
+    let closed = stage.repository.expect_pull_request("it is closed", |pull| pull.state == "closed").await;
+    assert!(!closed.merged, "{closed:?}");
+    stage.look(&fairlead, "web").await;
+    assert_eq!(stage.repository.read("image-updates", "chart/values.yaml").await, None, "the branch is gone");
+
+    stage.scene.registry().push(&stage.app(), "1.0.2", &Image::new("1.0.2")).await;
+    stage.scene.touch("web").await;
+    let next = stage.repository.expect_pull_request("there is another", |pull| pull.number != opened.number).await;
+    assert!(next.body.contains("1.0.2") && next.state == "open", "{next:?}");
+    let proposed = stage.repository.read("image-updates", "chart/values.yaml").await.expect("it is made again");
+    assert!(proposed.contains("1.0.2"), "{proposed}");
+}

@@ -82,21 +82,38 @@ pub(super) async fn open_on(session: &Session<'_>, base: &str) -> Result<Vec<Pul
 
 /// Servers that do not know `base_branch` give those to other branches as well.
 async fn list(session: &Session<'_>, state: &str, base: &str) -> Result<Vec<PullRequest>, ForgeError> {
+    let (pulls, _) = pulls(session, &[("state", state), ("base_branch", base)]).await?;
+    let own = pulls.into_iter().filter(Pull::is_own).map(Pull::lower);
+    let mut found: Vec<_> = own.filter(|pull_request| pull_request.base == base).collect();
+    found.sort_by_key(|pull_request| std::cmp::Reverse(pull_request.number));
+    Ok(found)
+}
+
+pub(super) async fn using(session: &Session<'_>, branch: &str) -> Result<Vec<u64>, ForgeError> {
+    let (pulls, all) = pulls(session, &[("state", "open")]).await?;
+    if !all {
+        let cause = format!("more than {} are open", PAGE * MAXIMUM_PAGES);
+        return Err(session.error(Reason::ForgeRejected, "look through the pull requests", &cause));
+    }
+    let uses = |pull: &Pull| (pull.is_own() && pull.head.label == branch) || pull.base.label == branch;
+    Ok(pulls.into_iter().filter(uses).map(|pull| pull.number).collect())
+}
+
+/// Pull requests, those of the last update first, and whether these are all.
+async fn pulls(session: &Session<'_>, query: &[(&str, &str)]) -> Result<(Vec<Pull>, bool), ForgeError> {
     let mut found = Vec::new();
     for page in 1..=MAXIMUM_PAGES {
         let (page, limit) = (page.to_string(), PAGE.to_string());
-        let query =
-            [("state", state), ("sort", "recentupdate"), ("base_branch", base), ("page", &page), ("limit", &limit)];
-        let pulls: Vec<Pull> = session.get("list the pull requests", url(session, &["pulls"], &query)).await?;
+        let paged = [("sort", "recentupdate"), ("page", &page), ("limit", &limit)];
+        let url = url(session, &["pulls"], &[query, &paged].concat());
+        let pulls: Vec<Pull> = session.get("list the pull requests", url).await?;
         let last = pulls.len() < PAGE;
-        found.extend(pulls.into_iter().filter(Pull::is_own).map(Pull::lower));
+        found.extend(pulls);
         if last {
-            break;
+            return Ok((found, true));
         }
     }
-    found.retain(|pull_request| pull_request.base == base);
-    found.sort_by_key(|pull_request| std::cmp::Reverse(pull_request.number));
-    Ok(found)
+    Ok((found, false))
 }
 
 pub(super) async fn open(session: &Session<'_>, draft: &PullRequestDraft) -> Result<PullRequestWritten, ForgeError> {

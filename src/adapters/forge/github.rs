@@ -76,11 +76,21 @@ pub(super) async fn open_on(session: &Session<'_>, base: &str) -> Result<Vec<Pul
     list(session, &[("state", "open"), ("base", base)]).await
 }
 
+pub(super) async fn using(session: &Session<'_>, branch: &str) -> Result<Vec<u64>, ForgeError> {
+    let label = format!("{}:{branch}", session.address.owner());
+    let brought = pulls(session, &[("state", "open"), ("head", &label)]).await?;
+    let wanted = pulls(session, &[("state", "open"), ("base", branch)]).await?;
+    Ok(brought.into_iter().filter(Pull::is_own).chain(wanted).map(|pull| pull.number).collect())
+}
+
 async fn list(session: &Session<'_>, query: &[(&str, &str)]) -> Result<Vec<PullRequest>, ForgeError> {
+    Ok(pulls(session, query).await?.into_iter().filter(Pull::is_own).map(Pull::lower).collect())
+}
+
+async fn pulls(session: &Session<'_>, query: &[(&str, &str)]) -> Result<Vec<Pull>, ForgeError> {
     let newest = [("sort", "created"), ("direction", "desc"), ("per_page", PAGE)];
     let url = url(session, &["pulls"], &[query, &newest].concat());
-    let pulls: Vec<Pull> = session.get("list the pull requests", url).await?;
-    Ok(pulls.into_iter().filter(Pull::is_own).map(Pull::lower).collect())
+    session.get("list the pull requests", url).await
 }
 
 pub(super) async fn open(session: &Session<'_>, draft: &PullRequestDraft) -> Result<PullRequestWritten, ForgeError> {

@@ -82,11 +82,22 @@ pub(super) async fn open_on(session: &Session<'_>, base: &str) -> Result<Vec<Pul
     list(session, &[("state", "opened"), ("target_branch", base)]).await
 }
 
+pub(super) async fn using(session: &Session<'_>, branch: &str) -> Result<Vec<u64>, ForgeError> {
+    let brought = requests(session, &[("state", "opened"), ("source_branch", branch)]).await?;
+    let wanted = requests(session, &[("state", "opened"), ("target_branch", branch)]).await?;
+    let brought = brought.into_iter().filter(MergeRequest::is_own);
+    Ok(brought.chain(wanted).map(|request| request.iid).collect())
+}
+
 async fn list(session: &Session<'_>, query: &[(&str, &str)]) -> Result<Vec<PullRequest>, ForgeError> {
+    let found = requests(session, query).await?;
+    Ok(found.into_iter().filter(MergeRequest::is_own).map(MergeRequest::lower).collect())
+}
+
+async fn requests(session: &Session<'_>, query: &[(&str, &str)]) -> Result<Vec<MergeRequest>, ForgeError> {
     let newest = [("order_by", "created_at"), ("sort", "desc"), ("per_page", PAGE)];
     let url = url(session, &[], &[query, &newest].concat());
-    let found: Vec<MergeRequest> = session.get("list the merge requests", url).await?;
-    Ok(found.into_iter().filter(MergeRequest::is_own).map(MergeRequest::lower).collect())
+    session.get("list the merge requests", url).await
 }
 
 pub(super) async fn open(session: &Session<'_>, draft: &PullRequestDraft) -> Result<PullRequestWritten, ForgeError> {

@@ -84,6 +84,15 @@ impl Forge for Forges {
         }
     }
 
+    async fn using(&self, at: &ForgeRepository, branch: &str) -> Result<Vec<u64>, ForgeError> {
+        let session = self.session(at).await?;
+        match at.provider {
+            PullRequestProvider::GitHub => github::using(&session, branch).await,
+            PullRequestProvider::GitLab => gitlab::using(&session, branch).await,
+            PullRequestProvider::Gitea => gitea::using(&session, branch).await,
+        }
+    }
+
     async fn open(&self, at: &ForgeRepository, draft: &PullRequestDraft) -> Result<PullRequestWritten, ForgeError> {
         let session = self.session(at).await?;
         match at.provider {

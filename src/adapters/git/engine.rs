@@ -27,7 +27,8 @@ use super::tips::{RepositoryKey, Tips};
 use super::tree::hex;
 use crate::adapters::fence::Pass;
 use crate::model::{
-    ApplicationId, GitBranch, GitCommit, GitEntry, GitLogin, GitPlan, GitProxy, GitTip, GitWritten, PolicyId, Reason,
+    ApplicationId, CommitId, GitBranch, GitCommit, GitEntry, GitLogin, GitPlan, GitProxy, GitTip, GitWritten, PolicyId,
+    Reason,
 };
 use crate::ports::{Clock, ForgeCommits, Git as GitPort, GitError, GitLogins, Secrets};
 
@@ -172,6 +173,11 @@ impl GitEngine {
     pub fn forget(&self, policy: &PolicyId) {
         self.queues.forget(policy);
     }
+
+    /// [`GitPort::remove`], as long as `pass` holds.
+    pub async fn remove_under(&self, branch: &GitBranch, commit: &CommitId, pass: Pass) -> Result<bool, GitError> {
+        self.inner.remove(branch, commit, &pass).await
+    }
 }
 
 #[async_trait]
@@ -190,6 +196,10 @@ impl GitPort for GitEngine {
 
     async fn write(&self, plan: GitPlan) -> Result<GitWritten, GitError> {
         self.queues.write(plan, Pass::unbounded()).await
+    }
+
+    async fn remove(&self, branch: &GitBranch, commit: &CommitId) -> Result<bool, GitError> {
+        self.inner.remove(branch, commit, &Pass::unbounded()).await
     }
 
     fn stand(&self, policy: &PolicyId, undecided: &[ApplicationId], plans: Vec<GitPlan>) {

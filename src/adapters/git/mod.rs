@@ -23,6 +23,7 @@ mod proxy;
 mod queue;
 mod reads;
 mod refs;
+mod remove;
 mod round;
 mod session;
 mod sign;

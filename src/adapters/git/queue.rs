@@ -281,7 +281,7 @@ impl Drop for Place {
 }
 
 /// Refuses names that Git does not take for a branch, and those that it takes for something else.
-fn check_branch(name: &str) -> Result<(), GitError> {
+pub(super) fn check_branch(name: &str) -> Result<(), GitError> {
     let forbidden = |sign: char| sign.is_control() || " ~^:?*[\\".contains(sign);
     let part = |part: &str| part.is_empty() || part.starts_with('.') || part.strip_suffix(".lock").is_some();
     let wrong = name.contains(forbidden)

@@ -289,7 +289,7 @@ pub(super) fn answer_all(key: &QueueKey, pending: &mut Vec<Pending>, commits: &[
 }
 
 /// Why the server did not take a push.
-fn refusal(what: &str, said: &str) -> GitError {
+pub(super) fn refusal(what: &str, said: &str) -> GitError {
     match class(said) {
         Reason::GitFailed => GitError::new(Reason::GitPushRejected, format!("{what}: {}", words(said))),
         _ => failure(what, said),

@@ -51,6 +51,7 @@ struct State {
     branches: BTreeMap<(String, String), Vec<MemoryCommit>>,
     turns: VecDeque<Turn>,
     unreadable: BTreeMap<String, GitError>,
+    kept: Option<GitError>,
     standing: Standing,
     lookups: usize,
     writes: usize,
@@ -105,6 +106,11 @@ impl MemoryGit {
     /// Lets somebody else push a file to the branch right before the next write; called again, before the one after it.
     pub fn move_before_write(&self, path: &str, text: &str) {
         self.state().turns.push_back(Turn::Moved { path: path.to_owned(), text: text.to_owned() });
+    }
+
+    /// Lets every removal of a branch fail.
+    pub fn fail_remove(&self, error: GitError) {
+        self.state().kept = Some(error);
     }
 
     /// Answers every look at a repository with `error`, or properly again.
@@ -295,6 +301,22 @@ impl Git for MemoryGit {
 
     async fn write(&self, plan: GitPlan) -> Result<GitWritten, GitError> {
         self.state().write(&plan)
+    }
+
+    async fn remove(&self, branch: &GitBranch, commit: &CommitId) -> Result<bool, GitError> {
+        let mut state = self.state();
+        if let Some(error) = &state.kept {
+            return Err(error.clone());
+        }
+        match state.tip(branch) {
+            Ok((tip, _)) if tip.commit == *commit => {
+                state.branches.remove(&(branch.repository.clone(), tip.branch));
+                Ok(true)
+            }
+            Ok(_) => Ok(false),
+            Err(error) if error.reason == Reason::GitBranchNotFound => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
     fn stand(&self, policy: &PolicyId, undecided: &[ApplicationId], plans: Vec<GitPlan>) {

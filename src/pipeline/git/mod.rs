@@ -5,6 +5,7 @@ mod change;
 mod destination;
 mod draft;
 pub(super) mod file;
+mod heads;
 mod keyed_file;
 mod kustomization;
 mod labels;

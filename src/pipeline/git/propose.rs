@@ -7,11 +7,11 @@ use futures::future::join_all;
 use super::plan::{self, Job};
 use super::requests::{Bid, Orders, Request, RequestName, gather, named, pull_request};
 use crate::model::{
-    ApplicationId, GitPlan, GitWriteBack, GitWritten, ImageReport, Problem, PullRequestPlan, PullRequestSettings,
-    Reason,
+    ApplicationId, GitBranch, GitPlan, GitWriteBack, GitWritten, ImageReport, Problem, PullRequestPlan,
+    PullRequestSettings, Reason,
 };
 use crate::pipeline::discover::Finding;
-use crate::pipeline::pull_request::{PullRequestOutcome, PullRequestStep, Seen, follow, look};
+use crate::pipeline::pull_request::{PullRequestOutcome, Seen, follow, look};
 use crate::pipeline::write::{Desk, Draft, finish, unsure};
 use crate::ports::{Forge, Git, GitError};
 
@@ -228,13 +228,17 @@ impl<'a> Desk<'a> {
         let write = request.wishes.iter().map(async |(place, job)| {
             if !anew {
                 let there = self.proposed(port, job, request.head.name(), &bids[*place].drafts).await?;
-                if let Some(written) = there {
-                    return Ok(written);
+                if let Some(there) = there {
+                    return Ok((there, false));
                 }
             }
-            port.write(job.plan.clone()).await
+            Ok((port.write(job.plan.clone()).await?, true))
         });
-        let written: Vec<Result<GitWritten, GitError>> = join_all(write).await;
+        let written: Vec<Result<(GitWritten, bool), GitError>> = join_all(write).await;
+        let anew: Vec<&GitWritten> = written.iter().flatten().filter(|(_, anew)| *anew).map(|(it, _)| it).collect();
+        let head = GitBranch { branch: Some(request.head.name().to_owned()), ..request.base.clone() };
+        let commit = self.brought(port, &head, &anew).await;
+        let written: Vec<_> = written.into_iter().map(|written| written.map(|(written, _)| written)).collect();
         let Some((desired, seen)) = desired else { return Carried { written, outcome: None } };
         if !written.is_empty() && written.iter().all(Result::is_err) {
             return Carried { written, outcome: None };
@@ -246,20 +250,28 @@ impl<'a> Desk<'a> {
         undecided.extend(bad.into_iter().map(|((place, _), _)| bids[*place].application.id.clone()));
         let plan = pull_request(self.policy, desired.settings, request, &good, bids, undecided);
         let outcome = match plan {
-            Ok(mut plan) => {
-                self.link(&mut plan, seen, bids).await;
-                follow(desired.forge, &plan, seen, &|change, version| orders.is_newer(change, version)).await
-            }
-            Err(problem) => PullRequestOutcome {
-                reason: problem.reason,
-                message: problem.to_string(),
-                step: PullRequestStep::Nothing,
-                number: None,
-                url: None,
-                left_undone: Vec::new(),
-            },
+            Ok(plan) => self.request(port, desired.forge, PullRequestPlan { commit, ..plan }, seen, bids, orders).await,
+            Err(problem) => PullRequestOutcome::from(problem),
         };
         Carried { written, outcome: Some(outcome) }
+    }
+
+    /// Lets the pull request follow, and removes branches that are not needed any more.
+    async fn request(
+        &self,
+        port: &dyn Git,
+        forge: &dyn Forge,
+        mut plan: PullRequestPlan,
+        seen: &Seen,
+        bids: &[Bid<'a>],
+        orders: &Orders<'_>,
+    ) -> PullRequestOutcome {
+        self.link(&mut plan, seen, bids).await;
+        let mut outcome = follow(forge, &plan, seen, &|change, version| orders.is_newer(change, version)).await;
+        for abandoned in std::mem::take(&mut outcome.abandoned) {
+            outcome.left_undone.extend(self.clear(port, forge, &plan.at, &abandoned).await.err());
+        }
+        outcome
     }
 }
 
@@ -313,6 +325,11 @@ fn told(bids: &mut [Bid<'_>], request: &Request, carried: &Carried) {
     for (place, draft) in &request.dropped {
         let draft = &mut bids[*place].drafts[*draft];
         draft.report.proposed = if done { None } else { draft.waiting.clone() };
+        let left_undone = outcome
+            .iter()
+            .filter(|outcome| outcome.reason == Reason::UpToDate)
+            .flat_map(|outcome| &outcome.left_undone);
+        draft.report.message.extend(left_undone.map(|left| format!("; {left}")));
         if let Some(outcome) = outcome.as_ref().filter(|_| !done && draft.report.reason == Reason::UpToDate) {
             draft.fail(outcome.reason, outcome.message.clone());
         }

@@ -182,6 +182,7 @@ pub(super) fn pull_request(
         target_key: request.target_key.clone(),
         head: request.head.clone(),
         base: request.base_name.clone(),
+        commit: None,
         changes,
         undecided,
         lifted,

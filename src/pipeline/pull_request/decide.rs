@@ -31,6 +31,8 @@ pub(super) enum Move {
     Update(PullRequest, PullRequestDraft),
     /// The open one is as it should be.
     Leave(PullRequest),
+    /// The open one is as it should be, but for what its mark says of its branch: this is its text from then on.
+    Note(PullRequest),
     /// The open one is as it should be, but the forge was not asked to merge it yet.
     AskToMerge(PullRequest),
     /// An open one between the two branches is none of ours, or a person took our mark out of it: it keeps its text.
@@ -119,12 +121,19 @@ fn with_open(plan: &PullRequestPlan, pull_request: &PullRequest, marker: &Marker
         return Move::Close(pull_request.clone(), marker.closed().put_into(&pull_request.body));
     }
     let text = Text::new(plan, &changes);
-    if text.marker.fingerprint != marker.fingerprint {
+    let known = marker.written(plan.commit.as_ref());
+    // One that we had closed and a person opened again is a person's by now: closed again, it is a no.
+    if text.marker.fingerprint != marker.fingerprint || marker.obsolete {
         // Forges drop an automatic merge when the content changes: it is asked for anew.
         let asked = marker.auto_merge && marker.content == text.marker.content;
         let new = if asked { text.marker.asked_to_merge() } else { text.marker };
+        let new = new.written(known.commit().as_ref());
         let body = new.put_into(&text.draft.body);
         return Move::Update(pull_request.clone(), PullRequestDraft { body, ..text.draft });
+    }
+    if known != *marker {
+        let body = known.put_into(&pull_request.body);
+        return Move::Note(PullRequest { body, ..pull_request.clone() });
     }
     if plan.style.auto_merge.is_some() && !marker.auto_merge {
         return Move::AskToMerge(pull_request.clone());

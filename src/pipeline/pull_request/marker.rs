@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ApplicationId, PolicyId, PullRequestChange};
+use crate::model::{ApplicationId, CommitId, PolicyId, PullRequestChange};
 
 /// The form of the mark. Two dashes may stand in no HTML comment, and the alphabet of base64 has none.
 const BEGIN: &str = "<!-- fairlead:pull-request ";
@@ -30,6 +30,9 @@ pub(super) struct Marker {
     /// Whether the forge was asked to merge it.
     #[serde(default)]
     pub(super) auto_merge: bool,
+    /// The commit that we wrote its head branch with, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    commit: Option<String>,
     /// What it brings; the first of very many.
     changes: Vec<Entry>,
 }
@@ -57,6 +60,7 @@ impl Marker {
             fingerprint,
             obsolete: false,
             auto_merge: false,
+            commit: None,
             changes,
         }
     }
@@ -69,6 +73,17 @@ impl Marker {
     /// The mark of the same pull request, when the forge was asked to merge it.
     pub(super) fn asked_to_merge(&self) -> Self {
         Self { auto_merge: true, ..self.clone() }
+    }
+
+    /// The mark of the same pull request, when its head branch was written; without a commit, when it was not.
+    pub(super) fn written(&self, commit: Option<&CommitId>) -> Self {
+        let commit = commit.map_or_else(|| self.commit.clone(), |commit| Some(commit.to_string()));
+        Self { commit, ..self.clone() }
+    }
+
+    /// The commit that we wrote its head branch with, where that is known.
+    pub(super) fn commit(&self) -> Option<CommitId> {
+        CommitId::new(self.commit.as_deref()?)
     }
 
     /// The last mark in a text, if it has one that can be read.

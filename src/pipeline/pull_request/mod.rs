@@ -25,8 +25,8 @@ mod text;
 pub use decide::{IsNewer, Refusal};
 
 use crate::model::{
-    ForgeRepository, HeadBranch, MergeMethod, PullRequest, PullRequestChange, PullRequestDraft, PullRequestPlan,
-    PullRequestState, Reason,
+    CommitId, ForgeRepository, HeadBranch, MergeMethod, Problem, PullRequest, PullRequestChange, PullRequestDraft,
+    PullRequestPlan, PullRequestState, Reason,
 };
 use crate::ports::{Forge, ForgeError};
 use decide::{Move, decide};
@@ -64,6 +64,19 @@ pub struct PullRequestOutcome {
     pub url: Option<String>,
     /// What could not be done beside it, each a sentence. The pull request itself is as it should be.
     pub left_undone: Vec<String>,
+    /// Branches that were written for pull requests which are closed now, as nothing is to come of them.
+    pub abandoned: Vec<Abandoned>,
+}
+
+/// A branch of a pull request that we closed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Abandoned {
+    /// The pull request.
+    pub number: u64,
+    /// Its branch.
+    pub head: String,
+    /// The commit that we wrote the branch with: with another one it is somebody's.
+    pub commit: CommitId,
 }
 
 /// What was done.
@@ -106,8 +119,9 @@ fn is_open_between(found: &PullRequest, plan: &PullRequestPlan) -> bool {
 
 impl PullRequestOutcome {
     fn new(reason: Reason, message: impl Into<String>) -> Self {
-        let (step, left_undone) = (PullRequestStep::Nothing, Vec::new());
-        Self { reason, message: message.into(), step, number: None, url: None, left_undone }
+        let message = message.into();
+        let step = PullRequestStep::Nothing;
+        Self { reason, message, step, number: None, url: None, left_undone: Vec::new(), abandoned: Vec::new() }
     }
 
     fn of(mut self, pull_request: &PullRequest) -> Self {
@@ -119,6 +133,12 @@ impl PullRequestOutcome {
     fn after(mut self, step: PullRequestStep) -> Self {
         self.step = step;
         self
+    }
+}
+
+impl From<Problem> for PullRequestOutcome {
+    fn from(problem: Problem) -> Self {
+        Self::new(problem.reason, problem.to_string())
     }
 }
 
@@ -156,8 +176,9 @@ pub async fn follow(
     if matches!(outcome.reason, Reason::PullRequestOpen | Reason::UpToDate) {
         let by = outcome.number.map_or_else(|| OBSOLETE.to_owned(), |number| format!("Superseded by #{number}."));
         for (older, body) in moves.superseded {
-            if let Err(error) = forge.close(&plan.at, older.number, &body, &by).await {
-                outcome.left_undone.push(error.message);
+            match forge.close(&plan.at, older.number, &body, &by).await {
+                Ok(()) => outcome.abandoned.extend(abandoned(&older, &body)),
+                Err(error) => outcome.left_undone.push(error.message),
             }
         }
     }
@@ -184,6 +205,12 @@ async fn act(forge: &dyn Forge, plan: &PullRequestPlan, first: Move) -> Result<P
             ask_to_merge(forge, plan, &pull_request, &mut outcome).await;
             Ok(outcome)
         }
+        Move::Note(pull_request) => {
+            forge.set_body(&plan.at, pull_request.number, &pull_request.body).await?;
+            let mut outcome = waiting(&pull_request);
+            ask_to_merge(forge, plan, &pull_request, &mut outcome).await;
+            Ok(outcome)
+        }
         Move::Leave(pull_request) => Ok(waiting(&pull_request)),
         Move::LeaveOther(pull_request) => {
             let message = format!(
@@ -195,7 +222,10 @@ async fn act(forge: &dyn Forge, plan: &PullRequestPlan, first: Move) -> Result<P
         Move::Close(pull_request, body) => {
             forge.close(&plan.at, pull_request.number, &body, OBSOLETE).await?;
             let message = format!("pull request #{} is closed, as nothing is left to change", pull_request.number);
-            Ok(PullRequestOutcome::new(Reason::UpToDate, message).of(&pull_request).after(PullRequestStep::Closed))
+            let closed = PullRequestOutcome::new(Reason::UpToDate, message);
+            let abandoned = abandoned(&pull_request, &body).into_iter().collect();
+            let closed = PullRequestOutcome { abandoned, ..closed };
+            Ok(closed.of(&pull_request).after(PullRequestStep::Closed))
         }
         Move::Hold(refusal) => Ok(held(&refusal)),
     }
@@ -247,6 +277,12 @@ async fn merge(
     forge.merge_when_ready(at, pull_request, method).await?;
     let body = marker.asked_to_merge().put_into(&pull_request.body);
     forge.set_body(at, pull_request.number, &body).await
+}
+
+/// The branch of a pull request that we closed with this text, where we know the commit.
+fn abandoned(pull_request: &PullRequest, body: &str) -> Option<Abandoned> {
+    let commit = Marker::find(body)?.commit()?;
+    Some(Abandoned { number: pull_request.number, head: pull_request.head.clone(), commit })
 }
 
 fn waiting(pull_request: &PullRequest) -> PullRequestOutcome {

@@ -38,6 +38,7 @@ impl Text {
         let mut parts = vec![content.as_str(), plan.head.name(), &plan.base, &title, &body];
         parts.extend(labels.iter().chain(&reviewers).map(String::as_str));
         let marker = Marker::new(&plan.target_key, content.clone(), fingerprint(&parts), changes);
+        let marker = marker.written(plan.commit.as_ref());
         let head = plan.head.name().to_owned();
         let body = marker.put_into(&body);
         let draft = PullRequestDraft { head, base: plan.base.clone(), title, body, labels, reviewers };
