@@ -44,7 +44,10 @@ impl Scene {
 
     /// A policy with these settings of `writeBack.git`.
     fn with(mode: Mode, mapped: bool, settings: &str) -> Self {
-        let manifests = MANIFESTS.replace("target: HelmValues", settings);
+        Self::of(mode, mapped, &MANIFESTS.replace("target: HelmValues", settings))
+    }
+
+    fn of(mode: Mode, mapped: bool, manifests: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(folder.path().join("manifests")).unwrap();
         std::fs::write(folder.path().join("manifests/all.yaml"), manifests).unwrap();
@@ -162,6 +165,36 @@ async fn what_no_working_copy_gives_is_refused_and_shown_in_a_dry_run_all_the_sa
     SigningFailed: commits in a working copy are signed by no key of a Secret; nothing was committed
     NotSupportedYet: GitHub makes no commits in a working copy; nothing was committed
     ");
+}
+
+#[tokio::test]
+async fn all_documents_of_a_file_are_changed_by_one_commit() {
+    const DOCUMENTS: &str = "# first\na: registry.example/app:1.0.0\n---\nb: registry.example/app:1.0.0 # second\n";
+    let image = |alias: &str| {
+        let target = format!("target: {{ file: {{ path: deploy.yaml, keys: {{ spec: {alias} }} }} }}");
+        format!("{{ image: registry.example/app, alias: {alias}, {target} }}")
+    };
+    let manifests = MANIFESTS.replace("target: HelmValues", "target: Files");
+    let manifests = manifests.replace("{ image: registry.example/app }", &format!("{}, {}", image("a"), image("b")));
+    for mode in [Mode::DryRun, Mode::Write] {
+        let mut scene = Scene::of(mode, true, &manifests);
+        let file = scene.web().join("deploy.yaml");
+        std::fs::write(&file, DOCUMENTS).unwrap();
+        git(&scene.web(), &["add", "."]);
+        git(
+            &scene.web(),
+            &["-c", "user.name=A", "-c", "user.email=a@example.com", "commit", "--quiet", "-m", "second"],
+        );
+        let round = scene.session.round().await;
+        let shown = scene.shown(&round);
+        if mode == Mode::DryRun {
+            assert!(shown.contains("+a: registry.example/app:1.0.1\n"), "{shown}");
+            assert!(shown.contains("+b: registry.example/app:1.0.1 # second\n"), "{shown}");
+            continue;
+        }
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), DOCUMENTS.replace("1.0.0", "1.0.1"), "{shown}");
+        assert_eq!(git(&scene.web(), &["rev-list", "--count", "HEAD"]), "3\n");
+    }
 }
 
 #[tokio::test]

@@ -117,9 +117,15 @@ impl WorkingCopies {
 
     /// The texts of the files with the plan made: path, before, after.
     fn edited(&self, root: &Path, plan: &GitPlan) -> Result<Vec<(String, Option<String>, String)>, GitError> {
-        let mut edited = Vec::new();
+        let mut edited: Vec<(String, Option<String>, String)> = Vec::new();
         for change in &plan.files {
-            let before = match self.entry(root, &change.path).map_err(|error| unreadable(&change.path, &error))? {
+            // Several documents of a file are several changes: each goes on from the one before.
+            let earlier = edited.iter().position(|(path, _, _)| *path == change.path);
+            let entry = match earlier {
+                Some(position) => GitEntry::File(edited[position].2.clone()),
+                None => self.entry(root, &change.path).map_err(|error| unreadable(&change.path, &error))?,
+            };
+            let before = match entry {
                 GitEntry::File(text) => Some(text),
                 GitEntry::Missing => None,
                 GitEntry::Folder(_) | GitEntry::Other(_) => {
@@ -130,7 +136,10 @@ impl WorkingCopies {
                 ChangeError::Changed { .. } => GitError::changed(error.to_string()),
                 ChangeError::Refused { .. } => GitError::new(Reason::CannotEditLosslessly, error.to_string()),
             })?;
-            edited.push((change.path.clone(), before, after));
+            match earlier {
+                Some(position) => edited[position].2 = after,
+                None => edited.push((change.path.clone(), before, after)),
+            }
         }
         Ok(edited)
     }
