@@ -1,6 +1,6 @@
 //! Where changes are written in Git → model.
 
-use super::git_template::Facts;
+use super::git_template::{check_branch, check_message};
 use crate::api::{self, FileTargetSpec};
 use crate::model::{
     CommitAuthor, CommitSettings, CommitSigning, CommitVia, FileKeys, FileTarget, GitTarget, GitWriteBack, KeyPath,
@@ -58,8 +58,7 @@ fn lower(text: &api::GitWriteBack, namespace: &str, problems: &mut Vec<Problem>)
     if let Some(problem) = branch.as_deref().and_then(|branch| refused_branch(branch, "spec.writeBack.git.branch")) {
         refuse(problem);
     }
-    let trials = write_branch.as_deref().map(|template| Facts::sample().branch(template));
-    if let Some(Err(error)) = trials {
+    if let Some(Err(error)) = write_branch.as_deref().map(check_branch) {
         refuse(invalid_template(&error, "spec.writeBack.git.writeBranch"));
     }
     let pull_request = pull_request.as_ref().map(|text| pull_request_settings(text, problems));
@@ -168,7 +167,7 @@ fn commit_settings(text: Option<&api::CommitSettings>, namespace: &str, problems
     let text = text.cloned().unwrap_or_default();
     made_by_github(&text, problems);
     let api::CommitSettings { via, author, message_template, per_application, sign_off, signing } = text;
-    if let Some(Err(error)) = message_template.as_deref().map(|template| Facts::sample().message(template)) {
+    if let Some(Err(error)) = message_template.as_deref().map(check_message) {
         problems.push(invalid_template(&error, "spec.writeBack.git.commit.messageTemplate"));
     }
     let trimmed = |author: api::CommitAuthor| CommitAuthor {
@@ -230,7 +229,7 @@ fn signing_settings(text: api::SigningSettings, namespace: &str) -> CommitSignin
 fn pull_request_settings(text: &api::PullRequestSettings, problems: &mut Vec<Problem>) -> PullRequestSettings {
     let api::PullRequestSettings { provider, labels, reviewers, title, body, auto_merge, merge_method } = text;
     for (key, template) in [("title", title), ("body", body)] {
-        if let Some(Err(error)) = template.as_deref().map(|template| Facts::sample().message(template)) {
+        if let Some(Err(error)) = template.as_deref().map(check_message) {
             problems.push(invalid_template(&error, &format!("spec.writeBack.git.pullRequest.{key}")));
         }
     }

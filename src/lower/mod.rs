@@ -25,6 +25,7 @@ mod schedule;
 mod selector;
 mod size;
 mod sync_windows;
+mod template;
 mod upstream;
 pub mod webhook_authenticity;
 

@@ -121,6 +121,40 @@ pub struct CommitPlan {
     pub signing: Option<CommitSigning>,
 }
 
+/// What templates see of an Application.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Facts {
+    /// The Application's name.
+    pub application: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// The policy, `namespace/name`.
+    pub policy: String,
+    /// What tells destinations apart: eight hexadecimal digits.
+    pub target_key: String,
+    /// The changes, in the policy's order.
+    pub changes: Vec<ChangeFacts>,
+}
+
+/// One change, as templates see it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ChangeFacts {
+    /// The image's path, without the registry.
+    pub image: String,
+    /// Its alias, or nothing.
+    pub alias: String,
+    /// What was there: the digest where it names one, else the tag; or nothing.
+    pub old_tag: String,
+    /// What is written: the digest where it names one, else the tag.
+    pub new_tag: String,
+    /// The digest that was there, or nothing.
+    pub old_digest: String,
+    /// The digest that is written, or nothing.
+    pub new_digest: String,
+    /// Labels of the image.
+    pub labels: BTreeMap<String, String>,
+}
+
 /// Who makes a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum CommitVia {

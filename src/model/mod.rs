@@ -46,8 +46,8 @@ pub use comparison::{ConstraintError, InvalidConstraint, Operator};
 pub use constraint::{Fit, PartialVersion, VersionRange};
 pub use decision::{Choice, Counts, Current, Decision, Outcome, Situation, Verdict};
 pub use git::{
-    CommitAuthor, CommitId, CommitPlan, CommitSigning, CommitVia, FileChange, ForgeCommit, GitAccess, GitBranch,
-    GitCommit, GitEntry, GitPlan, GitTip, GitWritten, SigningMethod,
+    ChangeFacts, CommitAuthor, CommitId, CommitPlan, CommitSigning, CommitVia, Facts, FileChange, ForgeCommit,
+    GitAccess, GitBranch, GitCommit, GitEntry, GitPlan, GitTip, GitWritten, SigningMethod,
 };
 pub use git_login::{ClientCertificate, Concealed, GitLogin, GitProxy, GitTls, HostKeys, LoginMethod};
 pub use image::{Digest, ImageReference, InvalidDigest, InvalidImage, InvalidTag, Repository, Tag};
