@@ -599,6 +599,24 @@ async fn labels_that_cannot_be_read_keep_no_change_back() {
     ");
 }
 
+#[tokio::test]
+async fn a_template_that_fails_on_a_change_keeps_it_not_back() {
+    let git = "{ commit: { messageTemplate: 'take {{ range .AppChanges }}{{ slice .NewTag 0 7 }}{{ end }}' } }";
+    let mut world = world(&policy(git), &[]);
+    let report = world.look().await.images.remove(0);
+    assert_eq!(report.reason, Reason::Updated);
+    let (_, note) = report.message.split_once("; ").expect("a note");
+    insta::assert_snapshot!(note, @"with the built-in message, as `commit.messageTemplate` fails: execution error: slice: string index out of range [0:7] with length 5");
+    insta::assert_snapshot!(world.git.log(REPOSITORY, "main").pop().unwrap().message, @"
+    build: automatic update of app
+
+    updates image app tag '1.0.0' to '1.0.2'
+
+    Fairlead-Policy: argocd/web
+    Fairlead-Application: argocd/app
+    ");
+}
+
 /// An Application whose dry source is hydrated, with the values file that its policy writes.
 fn hydrated(git: &str) -> World {
     let world = world(&policy(git), &[("chart/values.yaml", "image:\n  tag: 1.0.0\n")]);

@@ -39,8 +39,8 @@ impl Draft<'_> {
         self
     }
 
-    /// The version is in the commit that `written` names; `note` is what else went wrong.
-    pub(super) fn committed(&mut self, written: &GitWritten, note: Option<&str>) {
+    /// The version is in the commit that `written` names.
+    pub(super) fn committed(&mut self, written: &GitWritten) {
         let report = &mut self.report;
         report.proposed = None;
         report.commit = Some(written.commit.to_string());
@@ -48,7 +48,11 @@ impl Draft<'_> {
             report.message =
                 format!("{}, in commit {} of `{}`", report.message, written.commit.short(), written.branch);
         }
-        report.message.extend(note.map(|note| format!("; {note}")));
+    }
+
+    /// Adds what else is to be said.
+    pub(super) fn noted(&mut self, note: Option<&str>) {
+        self.report.message.extend(note.map(|note| format!("; {note}")));
     }
 
     /// The version is in a branch of its own, and waits to be merged.

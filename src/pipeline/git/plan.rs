@@ -30,6 +30,8 @@ pub struct Job {
     pub head: Option<HeadBranch>,
     /// What templates see.
     pub facts: Facts,
+    /// Why the commit has another message than the policy asks for, in words that follow a message.
+    pub note: Option<String>,
 }
 
 /// The files that one branch gets, as they are made.
@@ -107,15 +109,21 @@ fn job(
         target_key: target_key(&base, git, &usual_paths(policy, git, application, &base)),
         changes,
     };
-    let invalid = |error: &TemplateError, place: &str| {
-        Problem::new(Reason::InvalidTemplate, error.to_string()).at(format!("spec.writeBack.git.{place}"))
+    let invalid = |error: &TemplateError| {
+        Problem::new(Reason::InvalidTemplate, error.to_string()).at("spec.writeBack.git.writeBranch")
     };
     let template = git.commit.message.as_deref().unwrap_or(DEFAULT_MESSAGE);
-    let message = facts.message(template).map_err(|error| invalid(&error, "commit.messageTemplate"))?;
+    let (message, note) = match facts.message(template) {
+        Ok(message) => (message, None),
+        Err(error) => {
+            let note = format!("with the built-in message, as `commit.messageTemplate` fails: {}", error.cause);
+            (facts.message(DEFAULT_MESSAGE).unwrap_or_default(), Some(note))
+        }
+    };
     let head = match &git.write_branch {
         None => None,
         Some(template) => {
-            let name = facts.branch(template).map_err(|error| invalid(&error, "writeBranch"))?;
+            let name = facts.branch(template).map_err(|error| invalid(&error))?;
             let name = Some(checked(&name)?).filter(|name| *name != branch_name);
             name.map(|name| HeadBranch::from_template(template, name))
         }
@@ -142,7 +150,7 @@ fn job(
         edits,
         commit,
     };
-    Ok(Job { plan, base_name: branch_name, head, facts })
+    Ok(Job { plan, base_name: branch_name, head, facts, note })
 }
 
 /// The files of a branch that the policy may write for an Application, whether they change now or not: so they name one destination for ever.

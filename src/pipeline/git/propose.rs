@@ -312,6 +312,7 @@ fn told(bids: &mut [Bid<'_>], request: &Request, carried: &Carried) {
                 Ok(written) => {
                     draft.awaiting(written);
                     draft.requested(outcome.as_ref());
+                    draft.noted(job.note.as_deref());
                 }
                 Err(error) if error.changed => draft.fail(Reason::WriteConflict, CHANGED.to_owned()),
                 Err(error) => draft.fail(error.reason, error.message.clone()),

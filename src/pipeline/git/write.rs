@@ -97,7 +97,9 @@ impl<'a> Desk<'a> {
                     let draft = drafts.iter_mut().find(|draft| draft.image.index == edit.image);
                     if let Some(draft) = draft {
                         draft.written(edit, rollout::begin(application, written_at));
-                        draft.committed(&written, refreshed.as_deref());
+                        draft.committed(&written);
+                        draft.noted(job.note.as_deref());
+                        draft.noted(refreshed.as_deref());
                     }
                 }
             }
