@@ -15,6 +15,10 @@ const REFERENCE: &str = "Argocd-reference-commit-";
 pub(super) const REVISION: &str = "org.opencontainers.image.revision";
 /// The label with the place of its source.
 pub(super) const SOURCE: &str = "org.opencontainers.image.source";
+/// How lines begin that Git itself puts among trailers.
+const BY_GIT: [&str; 2] = ["Signed-off-by: ", "(cherry picked from commit "];
+/// The message where there is none.
+const NOTHING_SAID: &str = "Update container image versions";
 
 /// Whether a commit with this message is one of ours.
 pub fn is_ours(message: &str) -> bool {
@@ -62,43 +66,105 @@ fn all_trailers(plans: &[&GitPlan]) -> Vec<(String, String)> {
     trailers.filter(|trailer| agreed || !is_reference(trailer)).cloned().collect()
 }
 
-/// The message of a commit that holds `plans`: of one its own, of several a section for each; then their trailers, each once.
-///
-/// The `Signed-off-by` trailer is the last, where a plan asks for it.
+/// The message of a commit that holds `plans`: of one its own, of several a section for each; then all trailers, each once: those of the messages
+/// first, and `Signed-off-by` last, where a plan asks for it.
 pub fn combined(plans: &[&GitPlan]) -> String {
-    let mut message = match plans {
-        [] => String::new(),
-        [one] => one.commit.message.trim_end().to_owned(),
-        several => {
-            let sections = several.iter().map(|plan| section(plan));
-            let subject = format!("build: automatic update of {} applications", several.len());
-            std::iter::once(subject).chain(sections).collect::<Vec<_>>().join("\n\n")
-        }
+    let Said { text, trailers } = match plans {
+        [one] => Said::of(&one.commit.message),
+        several => together(several),
     };
-    let mut lines: Vec<String> = Vec::new();
     let signers = plans.iter().filter(|plan| plan.commit.sign_off).map(|plan| &plan.commit.author);
     let signed = signers.map(|author| ("Signed-off-by".to_owned(), format!("{} <{}>", author.name, author.email)));
-    for (key, value) in all_trailers(plans).into_iter().chain(signed) {
-        // A value of several lines would end the block of trailers.
-        let value = value.split_whitespace().collect::<Vec<_>>().join(" ");
-        let line = format!("{key}: {value}");
+    // A value of several lines would end the block of trailers.
+    let plain =
+        |(key, value): (String, String)| format!("{key}: {}", value.split_whitespace().collect::<Vec<_>>().join(" "));
+    let ours = all_trailers(plans).into_iter().chain(signed).map(plain);
+    let mut lines: Vec<String> = Vec::new();
+    for line in trailers.into_iter().chain(ours) {
         if !lines.contains(&line) {
             lines.push(line);
         }
     }
-    if !lines.is_empty() {
-        message = format!("{message}\n\n{}", lines.join("\n"));
+    let text = if text.is_empty() { NOTHING_SAID } else { text.as_str() };
+    match lines.as_slice() {
+        [] => format!("{text}\n"),
+        lines => format!("{text}\n\n{}\n", lines.join("\n")),
     }
-    message.push('\n');
-    message
+}
+
+fn together(plans: &[&GitPlan]) -> Said {
+    let subject = format!("build: automatic update of {} applications", plans.len());
+    let mut all = Said { text: subject, trailers: Vec::new() };
+    for plan in plans {
+        let Said { text, trailers } = Said::of(&plan.commit.message);
+        all.text = format!("{}\n\n{}", all.text, section(&text, &plan.application.name));
+        all.trailers.extend(trailers);
+    }
+    all
 }
 
 /// The changes of one of several Applications: its message, under its name where the subject does not say it.
-fn section(plan: &GitPlan) -> String {
-    let message = plan.commit.message.trim_end();
+fn section(message: &str, name: &str) -> String {
     let subject = message.lines().next().unwrap_or_default();
-    let name = &plan.application.name;
-    if subject.contains(name.as_str()) { message.to_owned() } else { format!("{name}: {message}") }
+    if subject.contains(name) { message.to_owned() } else { format!("{name}: {message}") }
+}
+
+/// A message, taken apart.
+struct Said {
+    /// What stands before the trailers, without an empty line around it.
+    text: String,
+    /// The trailers, each with the lines that go on with it.
+    trailers: Vec<String>,
+}
+
+impl Said {
+    /// Takes a message apart as git-interpret-trailers(1) does: trailers are the lines `Key: value` of the last paragraph, but not of the first,
+    /// where nothing else stands there, or one that Git makes itself and at most three times as many other lines.
+    fn of(message: &str) -> Self {
+        let message = cleaned(message);
+        let Some((before, last)) = message.rsplit_once("\n\n") else {
+            return Self { text: message, trailers: Vec::new() };
+        };
+        let (mut others, mut trailers): (Vec<&str>, Vec<String>) = (Vec::new(), Vec::new());
+        let mut in_trailer = false;
+        for line in last.lines() {
+            match trailers.last_mut() {
+                Some(trailer) if in_trailer && line.starts_with([' ', '\t']) => *trailer = format!("{trailer}\n{line}"),
+                _ => {
+                    in_trailer = is_trailer(line);
+                    if in_trailer { trailers.push(line.to_owned()) } else { others.push(line) }
+                }
+            }
+        }
+        let by_git = trailers.iter().any(|trailer| BY_GIT.iter().any(|start| trailer.starts_with(start)));
+        let text = match others.as_slice() {
+            [] => before.to_owned(),
+            others if by_git && others.len() <= 3 * trailers.len() => format!("{before}\n\n{}", others.join("\n")),
+            _ => return Self { text: message, trailers: Vec::new() },
+        };
+        Self { text, trailers }
+    }
+}
+
+/// Whether a line is a trailer as Git has them: letters, digits and hyphens, then a colon.
+fn is_trailer(line: &str) -> bool {
+    let key = line.split_once(':').map(|(key, _)| key.trim_end_matches([' ', '\t']));
+    let plain = |key: &str| !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    line.starts_with(BY_GIT[1]) || key.is_some_and(plain)
+}
+
+/// A message as `git commit -F` leaves it: no blanks at the end of a line, no empty lines around it, one between paragraphs. Characters that
+/// control a terminal, or end the text for Git, are left out.
+fn cleaned(message: &str) -> String {
+    let shown = |character: &char| matches!(character, '\n' | '\t') || !character.is_control();
+    let message: String = message.chars().filter(shown).collect();
+    let mut lines: Vec<&str> = Vec::new();
+    for line in message.lines().map(str::trim_end) {
+        if !line.is_empty() || lines.last().is_some_and(|last| !last.is_empty()) {
+            lines.push(line);
+        }
+    }
+    lines.join("\n").trim_end().to_owned()
 }
 
 #[cfg(test)]
@@ -146,36 +212,99 @@ mod tests {
         }
     }
 
+    fn plan(name: &str, message: &str, trailers: Vec<(String, String)>) -> GitPlan {
+        let base = GitBranch {
+            repository: "https://git.example/web".to_owned(),
+            branch: None,
+            access: GitAccess::ArgoCd { project: "default".to_owned() },
+        };
+        GitPlan {
+            policy: PolicyId::new("argocd", "web"),
+            base,
+            write_branch: None,
+            files: Vec::new(),
+            edits: Vec::new(),
+            commit: CommitPlan {
+                via: CommitVia::Git,
+                message: message.to_owned(),
+                trailers,
+                alone: false,
+                author: CommitAuthor { name: "fairlead".to_owned(), email: "fairlead@example.com".to_owned() },
+                sign_off: false,
+                signing: None,
+            },
+            application: ApplicationId::new("argocd", name),
+        }
+    }
+
     #[test]
     fn a_commit_for_several_applications_refers_to_one_commit_of_the_code_or_none() {
         let plan = |name: &str, revision: &str| {
-            let application = ApplicationId::new("argocd", name);
-            let branch = GitBranch {
-                repository: "https://git.example/web".to_owned(),
-                branch: None,
-                access: GitAccess::ArgoCd { project: "default".to_owned() },
-            };
-            GitPlan {
-                policy: PolicyId::new("argocd", "web"),
-                base: branch,
-                write_branch: None,
-                files: Vec::new(),
-                edits: Vec::new(),
-                commit: CommitPlan {
-                    via: CommitVia::Git,
-                    message: format!("update {name}"),
-                    trailers: references(&[change(&[(REVISION, revision)])]),
-                    alone: false,
-                    author: CommitAuthor { name: "fairlead".to_owned(), email: "fairlead@example.com".to_owned() },
-                    sign_off: false,
-                    signing: None,
-                },
-                application,
-            }
+            plan(name, &format!("update {name}"), references(&[change(&[(REVISION, revision)])]))
         };
         let (one, same, other, silent) =
             (plan("a", "0123abcd"), plan("b", "0123abcd"), plan("c", "fedcba98"), plan("d", ""));
         let refers = |plans: &[&GitPlan]| combined(plans).matches("Argocd-reference-commit-sha: ").count();
         assert_eq!((refers(&[&one, &same, &silent]), refers(&[&one, &other]), refers(&[&silent])), (1, 0, 0));
+    }
+
+    /// The message of one Application, with a trailer of ours.
+    fn alone(message: &str) -> String {
+        combined(&[&plan("web", message, vec![("Ours".to_owned(), "x".to_owned())])])
+    }
+
+    #[test]
+    fn trailers_of_a_template_stay_trailers() {
+        insta::assert_snapshot!(alone("build: x\n\nbody\n\nCo-authored-by: A <a@b.c>\nRefs: #12\n  and #13"), @"
+        build: x
+
+        body
+
+        Co-authored-by: A <a@b.c>
+        Refs: #12
+          and #13
+        Ours: x
+        ");
+        insta::assert_snapshot!(alone("build: x\n\nbody: of\nno trailer"), @"
+        build: x
+
+        body: of
+        no trailer
+
+        Ours: x
+        ");
+        insta::assert_snapshot!(alone("build: x"), @"
+        build: x
+
+        Ours: x
+        ");
+        insta::assert_snapshot!(alone("build: x\n\nwhy\nSigned-off-by: A <a@b.c>"), @"
+        build: x
+
+        why
+
+        Signed-off-by: A <a@b.c>
+        Ours: x
+        ");
+        insta::assert_snapshot!(alone("build: x\n\nhttp://a.b is\nOurs: x"), @"
+        build: x
+
+        http://a.b is
+        Ours: x
+        ");
+        let (one, other) = (
+            plan("web", "update web\n\nRefs: #1\nRefs: #2", Vec::new()),
+            plan("api", "update api\n\nbody\n\nRefs: #1", vec![("Ours".to_owned(), "x".to_owned())]),
+        );
+        let said = combined(&[&one, &other]);
+        assert!(said.ends_with("\n\nbody\n\nRefs: #1\nRefs: #2\nOurs: x\n"), "{said}");
+    }
+
+    #[test]
+    fn a_message_is_cleaned_as_git_does() {
+        assert_eq!(alone("\n\n  lead  \n\n\n \n\nx\ty\t\r\n\n"), "  lead\n\nx\ty\n\nOurs: x\n");
+        assert_eq!(alone("a\0b\u{1b}[31m"), "ab[31m\n\nOurs: x\n");
+        assert_eq!(alone(" \n\0\n"), "Update container image versions\n\nOurs: x\n");
+        assert_eq!(alone("# no comment"), "# no comment\n\nOurs: x\n");
     }
 }

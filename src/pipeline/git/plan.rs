@@ -134,7 +134,7 @@ fn job(
     }
     let commit = CommitPlan {
         via: git.commit.via,
-        message: if message.trim().is_empty() { "Update container image versions".to_owned() } else { message },
+        message,
         trailers,
         alone: git.commit.per_application,
         author: git.commit.author.clone(),
