@@ -109,6 +109,10 @@ pub struct CommitPlan {
     pub via: CommitVia,
     /// The message for this Application alone: subject, empty line, body.
     pub message: String,
+    /// The user's template of it, where there is one: asked again where the commit holds changes of other Applications, too.
+    pub template: Option<String>,
+    /// What the template sees of this Application.
+    pub facts: Facts,
     /// Trailers, each once a commit: `Fairlead-Policy: argocd/web`.
     pub trailers: Vec<(String, String)>,
     /// Whether the Application wants a commit of its own.

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use fairlead::model::{
-    ApplicationId, CommitAuthor, CommitPlan, CommitVia, Edit, FileChange, GitBranch, GitEntry, GitPlan, Node,
+    ApplicationId, CommitAuthor, CommitPlan, CommitVia, Edit, Facts, FileChange, GitBranch, GitEntry, GitPlan, Node,
     Operation, Pointer, PolicyId, Reason,
 };
 use fairlead::ports::Git;
@@ -264,6 +264,8 @@ fn plan(remote: &dyn Remote, application: &str, files: Vec<FileChange>) -> GitPl
         commit: CommitPlan {
             via: remote.via(),
             message: format!("build: update of {application}\n\nto {to}\n"),
+            template: None,
+            facts: Facts { application: application.to_owned(), ..Facts::default() },
             trailers: vec![
                 trailer("Fairlead-Policy", "argocd/policy"),
                 trailer("Fairlead-Application", &format!("argocd/{application}")),

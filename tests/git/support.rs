@@ -11,8 +11,8 @@ use fairlead::adapters::clock::SystemClock;
 use fairlead::adapters::forge::{ForgeTimeouts, Forges};
 use fairlead::adapters::git::{GitEngine, GitObserver, GitOperation, GitSettings};
 use fairlead::model::{
-    ApplicationId, CommitAuthor, CommitPlan, CommitVia, FileChange, GitAccess, GitBranch, GitLogin, GitPlan, Node,
-    Operation, Pointer, PolicyId, SecretRef,
+    ApplicationId, CommitAuthor, CommitPlan, CommitVia, Facts, FileChange, GitAccess, GitBranch, GitLogin, GitPlan,
+    Node, Operation, Pointer, PolicyId, SecretRef,
 };
 use fairlead::ports::{GitError, GitLogins, SecretData, SecretError, Secrets};
 use tempfile::TempDir;
@@ -240,6 +240,8 @@ pub fn plan(repository: &str, application: &str, path: &str, from: &str, to: &st
         commit: CommitPlan {
             via: CommitVia::Git,
             message: format!("build: update of {application}\n\nto {to}\n"),
+            template: None,
+            facts: Facts { application: application.to_owned(), ..Facts::default() },
             trailers: vec![("Fairlead-Policy".to_owned(), "argocd/policy".to_owned())],
             alone: false,
             author: CommitAuthor { name: "fairlead".to_owned(), email: "fairlead@example.com".to_owned() },

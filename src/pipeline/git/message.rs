@@ -1,9 +1,9 @@
 //! What commits say.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::lower::git_template::ChangeFacts;
-use crate::model::{ApplicationId, GitPlan, PolicyId};
+use crate::lower::git_template::DEFAULT_MESSAGE;
+use crate::model::{ApplicationId, ChangeFacts, Facts, GitPlan, PolicyId};
 
 /// The trailer that names a policy.
 const POLICY: &str = "Fairlead-Policy";
@@ -17,6 +17,8 @@ pub(super) const REVISION: &str = "org.opencontainers.image.revision";
 pub(super) const SOURCE: &str = "org.opencontainers.image.source";
 /// How lines begin that Git itself puts among trailers.
 const BY_GIT: [&str; 2] = ["Signed-off-by: ", "(cherry picked from commit "];
+/// The field by which a template tells of several Applications.
+const ALL: &str = ".Applications";
 /// The message where there is none.
 const NOTHING_SAID: &str = "Update container image versions";
 
@@ -66,8 +68,8 @@ fn all_trailers(plans: &[&GitPlan]) -> Vec<(String, String)> {
     trailers.filter(|trailer| agreed || !is_reference(trailer)).cloned().collect()
 }
 
-/// The message of a commit that holds `plans`: of one its own, of several a section for each; then all trailers, each once: those of the messages
-/// first, and `Signed-off-by` last, where a plan asks for it.
+/// The message of a commit that holds `plans`: of one its own, of several a subject and a section for each; then all trailers, each once: those of the
+/// messages first, and `Signed-off-by` last, where a plan asks for it.
 pub fn combined(plans: &[&GitPlan]) -> String {
     let Said { text, trailers } = match plans {
         [one] => Said::of(&one.commit.message),
@@ -92,21 +94,96 @@ pub fn combined(plans: &[&GitPlan]) -> String {
     }
 }
 
+/// What is said of several plans at once: a subject that the users' template makes for all together, and a section for each. Where a template names
+/// `.Applications`, it makes one text for all plans that have it.
 fn together(plans: &[&GitPlan]) -> Said {
-    let subject = format!("build: automatic update of {} applications", plans.len());
-    let mut all = Said { text: subject, trailers: Vec::new() };
+    let templates = plans.iter().filter_map(|plan| plan.commit.template.as_deref());
+    let naming: BTreeSet<&str> = templates.filter(|template| template.contains(ALL)).collect();
+    let told = naming.into_iter().filter_map(|template| Some((template, Some(told_once(plans, template)?))));
+    let mut told: BTreeMap<&str, Option<Said>> = told.collect();
+    let subject = subject(plans);
+    let mut sections: Vec<Said> = Vec::new();
     for plan in plans {
-        let Said { text, trailers } = Said::of(&plan.commit.message);
-        all.text = format!("{}\n\n{}", all.text, section(&text, &plan.application.name));
+        match plan.commit.template.as_deref().and_then(|template| told.get_mut(template)) {
+            Some(said) => sections.extend(said.take()),
+            None => sections.push(section(plan, &subject)),
+        }
+    }
+    if let ([_], [_, _, ..]) = (sections.as_slice(), plans) {
+        return sections.remove(0);
+    }
+    let mut all = Said { text: subject, trailers: Vec::new() };
+    for Said { text, trailers } in sections {
+        all.text = format!("{}\n\n{text}", all.text);
         all.trailers.extend(trailers);
     }
     all
 }
 
-/// The changes of one of several Applications: its message, under its name where the subject does not say it.
-fn section(message: &str, name: &str) -> String {
-    let subject = message.lines().next().unwrap_or_default();
-    if subject.contains(name) { message.to_owned() } else { format!("{name}: {message}") }
+/// What a template says of all plans that have it.
+fn told_once(plans: &[&GitPlan], template: &str) -> Option<Said> {
+    let having = plans.iter().filter(|plan| plan.commit.template.as_deref() == Some(template));
+    told(&facts(having.copied()), template)
+}
+
+fn told(facts: &[Facts], template: &str) -> Option<Said> {
+    let message = Facts::message_of(&facts.iter().collect::<Vec<_>>(), template).ok()?;
+    Some(Said::of(&message)).filter(|said| !said.text.is_empty())
+}
+
+/// The first line for all plans: by the first template that a user gave, so that a rule of the server for subjects holds for it, too. Where that fails,
+/// the first line of the plan that has it.
+fn subject(plans: &[&GitPlan]) -> String {
+    let Some(first) = plans.iter().find(|plan| plan.commit.template.is_some()).or(plans.first()) else {
+        return NOTHING_SAID.to_owned();
+    };
+    let template = first.commit.template.as_deref().unwrap_or(DEFAULT_MESSAGE);
+    let said = told(&facts(plans.iter().copied()), template).unwrap_or_else(|| Said::of(&first.commit.message));
+    said.text.lines().next().unwrap_or(NOTHING_SAID).to_owned()
+}
+
+/// What templates see of plans, each Application once.
+fn facts<'a>(plans: impl Iterator<Item = &'a GitPlan>) -> Vec<Facts> {
+    let mut all: Vec<Facts> = Vec::new();
+    for Facts { application, namespace, policy, target_key, changes } in plans.map(|plan| &plan.commit.facts) {
+        let same = |facts: &&mut Facts| facts.application == *application && facts.namespace == *namespace;
+        if let Some(known) = all.iter_mut().find(same) {
+            if known.policy != *policy {
+                known.policy = format!("{}, {policy}", known.policy);
+            }
+            known.changes.extend(changes.iter().cloned());
+        } else {
+            all.push(Facts {
+                application: application.clone(),
+                namespace: namespace.clone(),
+                policy: policy.clone(),
+                target_key: target_key.clone(),
+                changes: changes.clone(),
+            });
+        }
+    }
+    all
+}
+
+/// The changes of one of several Applications: its message, under its name where its subject does not say it, and without a subject that is that of
+/// the commit.
+fn section(plan: &GitPlan, subject: &str) -> Said {
+    let Said { text, trailers } = Said::of(&plan.commit.message);
+    let name = &plan.application.name;
+    let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
+    let text = match rest.trim_start_matches('\n') {
+        "" if first == subject => name.clone(),
+        rest if first == subject => format!("{name}:\n{rest}"),
+        _ if says(first, name) => text,
+        _ => format!("{name}: {text}"),
+    };
+    Said { text, trailers }
+}
+
+/// Whether a line names an Application, as a word of its own.
+fn says(line: &str, name: &str) -> bool {
+    let inside = |character: char| character.is_alphanumeric() || matches!(character, '-' | '_' | '.');
+    line.split(|character| !inside(character)).any(|word| word.trim_matches('.') == name)
 }
 
 /// A message, taken apart.
@@ -227,6 +304,8 @@ mod tests {
             commit: CommitPlan {
                 via: CommitVia::Git,
                 message: message.to_owned(),
+                template: None,
+                facts: Facts { application: name.to_owned(), ..Facts::default() },
                 trailers,
                 alone: false,
                 author: CommitAuthor { name: "fairlead".to_owned(), email: "fairlead@example.com".to_owned() },
@@ -306,5 +385,121 @@ mod tests {
         assert_eq!(alone("a\0b\u{1b}[31m"), "ab[31m\n\nOurs: x\n");
         assert_eq!(alone(" \n\0\n"), "Update container image versions\n\nOurs: x\n");
         assert_eq!(alone("# no comment"), "# no comment\n\nOurs: x\n");
+    }
+
+    /// The message of a commit for the Applications of some templates.
+    fn shared(of: &[(&str, Option<&str>)]) -> String {
+        let plans: Vec<GitPlan> = of
+            .iter()
+            .map(|(name, template)| {
+                let change = |tag: &str| ChangeFacts {
+                    image: format!("org/{name}"),
+                    old_tag: "1.0.0".to_owned(),
+                    new_tag: tag.to_owned(),
+                    ..ChangeFacts::default()
+                };
+                let facts = Facts {
+                    application: (*name).to_owned(),
+                    namespace: "argocd".to_owned(),
+                    policy: "argocd/web".to_owned(),
+                    target_key: "0123abcd".to_owned(),
+                    changes: vec![change("1.0.1")],
+                };
+                let message = facts.message(template.unwrap_or(DEFAULT_MESSAGE)).unwrap();
+                let mut plan = plan(name, &message, Vec::new());
+                plan.commit.template = template.map(str::to_owned);
+                plan.commit.facts = facts;
+                plan
+            })
+            .collect();
+        combined(&plans.iter().collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_shared_commit_has_the_subject_of_the_users() {
+        const EACH: &str =
+            "chore({{ .AppName }}): images\n\n{{ range .AppChanges }}- {{ .Image }} {{ .NewTag }}\n{{ end }}\nRefs: #1";
+        const SAME: &str = "chore: images\n\n{{ range .AppChanges }}- {{ .Image }} {{ .NewTag }}\n{{ end }}";
+        const ALL: &str = "chore: {{ len .Applications }} apps\n\n{{ range .Applications }}{{ .Name }}:{{ range .Changes }} {{ .Image }}{{ end }}\n{{ end }}";
+        insta::assert_snapshot!(shared(&[("web", None), ("api", None)]), @"
+        build: automatic update of 2 applications
+
+        build: automatic update of web
+
+        updates image org/web tag '1.0.0' to '1.0.1'
+
+        build: automatic update of api
+
+        updates image org/api tag '1.0.0' to '1.0.1'
+        ");
+        insta::assert_snapshot!(shared(&[("web", Some(EACH)), ("api", Some(EACH))]), @"
+        chore(2 applications): images
+
+        chore(web): images
+
+        - org/web 1.0.1
+
+        chore(api): images
+
+        - org/api 1.0.1
+
+        Refs: #1
+        ");
+        insta::assert_snapshot!(shared(&[("web", Some(SAME)), ("api", Some(SAME))]), @"
+        chore: images
+
+        web:
+        - org/web 1.0.1
+
+        api:
+        - org/api 1.0.1
+        ");
+        insta::assert_snapshot!(shared(&[("web", Some(ALL)), ("api", Some(ALL)), ("db", Some(ALL))]), @"
+        chore: 3 apps
+
+        web: org/web
+        api: org/api
+        db: org/db
+        ");
+        insta::assert_snapshot!(shared(&[("web", None), ("api", Some(ALL)), ("db", Some(ALL))]), @"
+        chore: 3 apps
+
+        build: automatic update of web
+
+        updates image org/web tag '1.0.0' to '1.0.1'
+
+        chore: 2 apps
+
+        api: org/api
+        db: org/db
+        ");
+        insta::assert_snapshot!(shared(&[("web", Some("fix: slice {{ slice .AppName 0 3 }}")), ("web", Some("fix: more"))]), @"
+        fix: slice web
+
+        web
+
+        web: fix: more
+        ");
+        let failing = "fix: x{{ if gt (len .Applications) 1 }}{{ slice .AppName 0 99 }}{{ end }}";
+        insta::assert_snapshot!(shared(&[("web", Some(failing)), ("api", Some(failing))]), @"
+        fix: x
+
+        web
+
+        api
+        ");
+    }
+
+    #[test]
+    fn an_application_is_named_by_whole_words_alone() {
+        for (line, named) in [
+            ("chore: a thing", true),
+            ("chore: an image", false),
+            ("chore(a): x", true),
+            ("take a.", true),
+            ("a-b, x.a", false),
+        ] {
+            assert_eq!(says(line, "a"), named, "{line}");
+        }
     }
 }

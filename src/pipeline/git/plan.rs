@@ -135,6 +135,8 @@ fn job(
     let commit = CommitPlan {
         via: git.commit.via,
         message,
+        template: git.commit.message.clone(),
+        facts: facts.clone(),
         trailers,
         alone: git.commit.per_application,
         author: git.commit.author.clone(),
