@@ -139,10 +139,54 @@ async fn existing_names_of_override_files_are_honoured_and_two_refused() {
     assert_eq!(text(&one, OVERRIDE), "missing");
     let mut two = world(&policy("{}"), &[(long, "# mine\n"), (OVERRIDE, "# mine, too\n")]);
     insta::assert_snapshot!(said(&two.look().await), @"AmbiguousFile: `https://git.example/web` holds `chart/.argocd-source-app.yaml` and `chart/.argocd-source-argocd_app.yaml`, and which one counts is not certain; remove one of them");
-    let mut elsewhere = world(&policy("{}"), &[]);
-    elsewhere.edit("app", |object| object["status"]["controllerNamespace"] = json!("other"));
-    elsewhere.look().await;
-    assert!(text(&elsewhere, long).contains("1.0.2"));
+}
+
+#[tokio::test]
+async fn only_the_override_file_that_argo_cd_reads_is_written() {
+    let long = "chart/.argocd-source-argocd_app.yaml";
+    let held = "helm:\n  parameters:\n  - name: image.tag\n    value: 1.0.0\n    forceString: true\n";
+    let looked_after = |by: &str, files: &[(&str, &str)]| {
+        let mut world = world(&policy("{}"), files);
+        world.edit("app", |object| object["status"]["controllerNamespace"] = json!(by));
+        world
+    };
+    // The bare name is that of an Application of the other namespace.
+    for (files, bare) in [(vec![(OVERRIDE, held)], held), (vec![], "missing")] {
+        let mut elsewhere = looked_after("other", &files);
+        assert_eq!(elsewhere.look().await.images[0].reason, Reason::Updated);
+        assert!(text(&elsewhere, long).contains("1.0.2"));
+        assert_eq!(text(&elsewhere, OVERRIDE), bare);
+    }
+    let mut both = looked_after("argocd", &[(OVERRIDE, held), (long, held)]);
+    assert_eq!(both.look().await.images[0].reason, Reason::Updated);
+    assert_eq!((text(&both, OVERRIDE), text(&both, long)), (held.replace("1.0.0", "1.0.2"), held.to_owned()));
+    let mut dead = looked_after("argocd", &[(long, held)]);
+    insta::assert_snapshot!(said(&dead.look().await), @"UnusableFile: Argo CD does not read `chart/.argocd-source-argocd_app.yaml` for `argocd/app`; rename it to `chart/.argocd-source-app.yaml`, or remove it");
+    assert_eq!((text(&dead, OVERRIDE), text(&dead, long)), ("missing".to_owned(), held.to_owned()));
+}
+
+#[tokio::test]
+async fn applications_of_one_name_in_two_namespaces_have_override_files_of_their_own() {
+    let mut world = world(&policy("{}"), &[]).beside_in(
+        "team",
+        "web",
+        "2026-02-01T00:00:00Z",
+        &policy_of("image: registry.example/app, constraint: 1.0.1", "{}"),
+    );
+    world.edit("app", |object| object["status"]["controllerNamespace"] = json!("argocd"));
+    let object = world.applications.object(&ApplicationId::new("argocd", "app")).unwrap();
+    let mut world = world.application_in("team", "app", object["spec"].clone(), object["status"].clone());
+    world.look().await;
+    let first = text(&world, OVERRIDE);
+    world.turn();
+    assert_eq!(world.look().await.images[0].reason, Reason::Updated);
+    assert_eq!(text(&world, "chart/.argocd-source-team_app.yaml"), first.replace("1.0.2", "1.0.1"));
+    assert_eq!(text(&world, OVERRIDE), first);
+    for _ in 0..2 {
+        world.turn();
+        assert_eq!(world.look().await.images[0].reason, Reason::UpToDate);
+    }
+    assert_eq!(world.git.asked().2, 2);
 }
 
 #[tokio::test]

@@ -62,6 +62,13 @@ impl World {
         self
     }
 
+    /// The same in another namespace.
+    pub fn beside_in(self, namespace: &str, name: &str, created: &str, spec: &str) -> Self {
+        let mut world = self.beside(name, created, spec);
+        world.policies.last_mut().unwrap().metadata.namespace = Some(namespace.to_owned());
+        world
+    }
+
     /// Looks at the policy beside it from now on, and back.
     pub fn turn(&mut self) {
         self.policies.swap(0, 1);
@@ -106,10 +113,15 @@ impl World {
 
     /// Any Application.
     pub fn application(self, name: &str, spec: Value, status: Value) -> Self {
+        self.application_in("argocd", name, spec, status)
+    }
+
+    /// Any Application of any namespace.
+    pub fn application_in(self, namespace: &str, name: &str, spec: Value, status: Value) -> Self {
         self.applications.put(serde_json::json!({
             "apiVersion": "argoproj.io/v1alpha1",
             "kind": "Application",
-            "metadata": { "name": name, "namespace": "argocd", "labels": { "team": "web" } },
+            "metadata": { "name": name, "namespace": namespace, "labels": { "team": "web" } },
             "spec": spec,
             "status": status,
         }));

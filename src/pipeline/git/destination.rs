@@ -29,8 +29,10 @@ pub enum FileChoice {
         source: Pointer,
         /// The file that is merged before it.
         common: String,
-        /// Its possible names; the first is the one that is made.
+        /// The names that Argo CD reads it by, as far as that is known; the first is the one that is made.
         names: Vec<String>,
+        /// The other name, where Argo CD does not read it.
+        unread: Option<String>,
     },
     /// Keys of a file.
     Keys {
@@ -109,8 +111,9 @@ impl Destination {
     /// The files that have to be read.
     pub fn paths(&self) -> Vec<String> {
         match &self.file {
-            FileChoice::Override { source: _, common, names } => {
-                std::iter::once(common).filter(|common| !common.is_empty()).chain(names).cloned().collect()
+            FileChoice::Override { source: _, common, names, unread } => {
+                let common = std::iter::once(common).filter(|common| !common.is_empty());
+                common.chain(names).chain(unread).cloned().collect()
             }
             FileChoice::Kustomization { names, image: _ } => names.clone(),
             FileChoice::Keys { path, .. } | FileChoice::Manifest { path } => vec![path.clone()],
@@ -238,19 +241,33 @@ fn override_file(
     let (parent, name) = folder.rsplit_once('/').unwrap_or(("", folder));
     if git.path.is_some() && name.starts_with(OVERRIDE) {
         let common = joined(parent, COMMON_OVERRIDE);
-        return Ok(FileChoice::Override { source, common, names: vec![folder.to_owned()] });
+        return Ok(FileChoice::Override { source, common, names: vec![folder.to_owned()], unread: None });
     }
     if git.path.is_some() && [".yaml", ".yml"].iter().any(|end| name.ends_with(end)) {
         let message = format!("Argo CD reads no override file of the name `{name}`");
         let problem = at_path(Problem::new(Reason::InvalidTarget, message));
         return Err(problem.hint("for a values file write `target: HelmValues`"));
     }
+    let (names, unread) = override_names(application);
+    let [names, unread] =
+        [names, unread.into_iter().collect()].map(|names| names.iter().map(|name| joined(folder, name)).collect());
+    let common = joined(folder, COMMON_OVERRIDE);
+    Ok(FileChoice::Override { source, common, names, unread: Vec::into_iter(unread).next() })
+}
+
+/// The names of the override file that Argo CD reads, and one that it does not and people take for it.
+///
+/// Argo CD reads the bare name in its own namespace, and elsewhere the one with the namespace alone
+/// (<https://argo-cd.readthedocs.io/en/stable/user-guide/parameters/>): there the bare name is that of another Application.
+fn override_names(application: &Application) -> (Vec<String>, Option<String>) {
     let id = &application.id;
-    let plain = joined(folder, &format!("{OVERRIDE}{}.yaml", id.name));
-    let long = joined(folder, &format!("{OVERRIDE}{}_{}.yaml", id.namespace, id.name));
-    let elsewhere = application.controller_namespace.as_ref().is_some_and(|namespace| *namespace != id.namespace);
-    let names = if elsewhere { vec![long, plain] } else { vec![plain, long] };
-    Ok(FileChoice::Override { source, common: joined(folder, COMMON_OVERRIDE), names })
+    let plain = format!("{OVERRIDE}{}.yaml", id.name);
+    let long = format!("{OVERRIDE}{}_{}.yaml", id.namespace, id.name);
+    match &application.controller_namespace {
+        None => (vec![plain, long], None),
+        Some(namespace) if *namespace == id.namespace => (vec![plain], Some(long)),
+        Some(_) => (vec![long], None),
+    }
 }
 
 fn kustomization(

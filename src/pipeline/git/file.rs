@@ -72,9 +72,15 @@ impl FilePlace {
             Self { branch: branch.clone(), branch_name, path, document, slot, explicit, text }
         };
         match file {
-            FileChoice::Override { source, common, names } => {
-                let (path, found) = one_of(&names, &branch, snapshot)?
-                    .map_or_else(|| Ok((names[0].clone(), snapshot.file(&branch, &names[0])?)), Ok::<_, Problem>)?;
+            FileChoice::Override { source, common, names, unread } => {
+                let (path, found) = match one_of(&names, &branch, snapshot)? {
+                    Some(one) => one,
+                    None => {
+                        let unread = unread.as_deref().map(|name| (name, names[0].as_str()));
+                        unread.map_or(Ok(()), |unread| refuse_unread(unread, application, &branch, snapshot))?;
+                        (names[0].clone(), snapshot.file(&branch, &names[0])?)
+                    }
+                };
                 let slot = override_slot(image, application, &source, (&branch, &common), (&path, &found), snapshot)?;
                 Ok(made(path, found, 0, slot))
             }
@@ -229,6 +235,20 @@ fn one_of(names: &[String], branch: &GitBranch, snapshot: &Snapshot) -> Result<O
         return Err(Problem::new(Reason::AmbiguousFile, message).hint("remove one of them"));
     }
     Ok(there.pop())
+}
+
+/// Refuses to make a file beside one that people take for it, and that Argo CD does not read.
+fn refuse_unread(
+    (unread, read): (&str, &str),
+    application: &Application,
+    branch: &GitBranch,
+    snapshot: &Snapshot,
+) -> Result<(), Problem> {
+    if snapshot.file(branch, unread)?.text.is_none() {
+        return Ok(());
+    }
+    let message = format!("Argo CD does not read `{unread}` for `{}`", application.id);
+    Err(Problem::new(Reason::UnusableFile, message).hint(format!("rename it to `{read}`, or remove it")))
 }
 
 fn override_slot(
