@@ -146,7 +146,7 @@ async fn only_the_override_file_that_argo_cd_reads_is_written() {
     let long = "chart/.argocd-source-argocd_app.yaml";
     let held = "helm:\n  parameters:\n  - name: image.tag\n    value: 1.0.0\n    forceString: true\n";
     let looked_after = |by: &str, files: &[(&str, &str)]| {
-        let mut world = world(&policy("{}"), files);
+        let world = world(&policy("{}"), files);
         world.edit("app", |object| object["status"]["controllerNamespace"] = json!(by));
         world
     };
@@ -167,7 +167,7 @@ async fn only_the_override_file_that_argo_cd_reads_is_written() {
 
 #[tokio::test]
 async fn applications_of_one_name_in_two_namespaces_have_override_files_of_their_own() {
-    let mut world = world(&policy("{}"), &[]).beside_in(
+    let world = world(&policy("{}"), &[]).beside_in(
         "team",
         "web",
         "2026-02-01T00:00:00Z",
@@ -556,6 +556,116 @@ async fn one_key_of_one_file_belongs_to_one_image() {
         .tags(APP, &["1.0.0", "1.0.2"]);
     shared.git.push(REPOSITORY, "main", "chart/values.yaml", "image:\n  tag: 1.0.0\n");
     insta::assert_snapshot!(said(&shared.look().await), @"Conflict: spec.images[0]: the older policy `older` already writes `https://git.example/web@main:chart/values.yaml#0:image.tag`; leave the image to one of the two policies");
+}
+
+/// Two images, each at a place of one file, and how the places are spelled.
+async fn two_in_one_file(git: &str, file: (&str, &str), targets: [&str; 2]) -> Vec<Reason> {
+    let [one, two] = targets;
+    let spec = format!(
+        "applications: [{{ name: a }}]\nimages: [{{ image: registry.example/app{one} }}, {{ image: registry.example/other{two} }}]\nwriteBack: {{ method: Git, git: {git} }}"
+    );
+    let live = ["registry.example/app:1.0.0", "registry.example/other:1.0.0"];
+    let mut world =
+        World::new(&spec).tags(APP, &["1.0.0", "1.0.2"]).tags("registry.example/other", &["1.0.0", "1.0.3"]);
+    world = if git.contains("Kustomization") { world.kustomize("a", &[], &live) } else { world.helm("a", &[], &live) };
+    world.git.push(REPOSITORY, "main", file.0, file.1);
+    let report = world.look().await;
+    assert_eq!(text(&world, file.0), file.1);
+    report.images.iter().map(|image| image.reason).collect()
+}
+
+#[tokio::test]
+async fn one_place_is_claimed_once_however_it_is_spelled() {
+    let list = ("chart/values.yaml", "c:\n- name: web\n  tag: 1.0.0\n");
+    let map = ("chart/values.yaml", "image:\n  tag: 1.0.0\n");
+    let tag = |key: &str| format!(", target: {{ helm: {{ tag: '{key}' }} }}");
+    for (file, one, two) in [
+        (list, "c[0].tag", "c[name=web].tag"),
+        (map, "image.tag", "\"image\".tag"),
+        (map, "\"image\".\"tag\"", "image.tag"),
+    ] {
+        let reasons = two_in_one_file("{ target: HelmValues }", file, [&tag(one), &tag(two)]).await;
+        assert_eq!(reasons, [Reason::TargetClaimedTwice; 2], "{one} and {two}");
+    }
+    let kustomization =
+        ("base/kustomization.yaml", "images:\n- name: web\n  newName: registry.example/app\n  newTag: 1.0.0\n");
+    let reasons =
+        two_in_one_file("{ target: Kustomization }", kustomization, ["", ", target: { kustomize: { name: web } }"]);
+    assert_eq!(reasons.await, [Reason::TargetClaimedTwice; 2]);
+}
+
+#[tokio::test]
+async fn one_file_of_two_applications_is_one_however_they_name_it() {
+    let spec = |git: &str| {
+        format!(
+            "applications: [{{ name: '*' }}]\nimages: [{{ image: registry.example/app }}, {{ image: registry.example/other }}]\nwriteBack: {{ method: Git, git: {git} }}"
+        )
+    };
+    for (git, address, folder) in [
+        ("{ target: HelmValues, repository: https://git.example/web }", "https://git.example/web.git", "chart"),
+        ("{ target: HelmValues }", "https://git.example/web.git", "chart"),
+        (
+            "{ repository: https://git.example/web, path: /env/.argocd-source-x.yaml }",
+            "https://git.example/code",
+            "other",
+        ),
+    ] {
+        let mut world = World::new(&spec(git))
+            .helm("a", &[], &["registry.example/app:1.0.0"])
+            .helm("b", &[], &["registry.example/other:1.0.0"])
+            .tags(APP, &["1.0.0", "1.0.2"])
+            .tags("registry.example/other", &["1.0.0", "1.0.3"]);
+        for name in ["a", "b"] {
+            world.edit(name, |object| {
+                object["spec"]["source"]["repoURL"] =
+                    json!(if git.contains("code") || name == "b" || address.ends_with("code") {
+                        address
+                    } else {
+                        REPOSITORY
+                    });
+                object["spec"]["source"]["path"] = json!(folder);
+            });
+        }
+        for repository in [REPOSITORY, "https://git.example/web.git"] {
+            world.git.push(repository, "main", "chart/values.yaml", "image:\n  tag: 1.0.0\n");
+        }
+        let report = world.look().await;
+        let reasons: Vec<Reason> = report.images.iter().map(|image| image.reason).collect();
+        let ours = [Reason::TargetClaimedTwice; 2];
+        assert_eq!(
+            reasons.iter().filter(|reason| **reason != Reason::ImageNotUsed).copied().collect::<Vec<_>>(),
+            ours,
+            "{git}: {}",
+            said(&report)
+        );
+        assert_eq!(world.git.asked().1, 0);
+    }
+}
+
+#[tokio::test]
+async fn policies_of_two_namespaces_do_not_write_one_place() {
+    let policy = |image: &str| {
+        format!(
+            "applications: [{{ name: '*' }}]\nimages: [{{ image: registry.example/{image} }}]\nwriteBack: {{ method: Git, git: {{ target: HelmValues }} }}"
+        )
+    };
+    let mut world = World::new(&policy("app"))
+        .beside_in("team", "theirs", "2025-01-01T00:00:00Z", &policy("other"))
+        .helm("a", &[], &["registry.example/app:1.0.0"])
+        .tags(APP, &["1.0.0", "1.0.2"])
+        .tags("registry.example/other", &["1.0.0", "1.0.3"]);
+    world = world.application_in(
+        "team",
+        "b",
+        json!({ "source": { "repoURL": "https://git.example/web.git/", "path": "chart" } }),
+        json!({ "sourceType": "Helm", "summary": { "images": ["registry.example/other:1.0.0"] } }),
+    );
+    for repository in [REPOSITORY, "https://git.example/web.git/"] {
+        world.git.push(repository, "main", "chart/values.yaml", "image:\n  tag: 1.0.0\n");
+    }
+    insta::assert_snapshot!(said(&world.look().await), @"Conflict: spec.images[0]: the older policy `team/theirs` already writes `https://git.example/web@main:chart/values.yaml#0:image.tag`; leave the image to one of the two policies");
+    world.turn();
+    assert_eq!(world.look().await.images[0].reason, Reason::Updated);
 }
 
 #[tokio::test]

@@ -65,8 +65,23 @@ impl Use {
     }
 }
 
+/// Policies of other namespaces that write to Git and go before one, and the Applications of these namespaces.
+#[derive(Debug, Clone, Default)]
+pub struct Elsewhere {
+    /// The policies.
+    pub policies: Vec<Arc<Policy>>,
+    /// The Applications.
+    pub applications: Vec<Arc<Application>>,
+}
+
 /// Finds the policy's images in the Applications of its namespace.
-pub fn discover(policy: &Policy, inventory: &Inventory, others: &[Arc<Policy>], snapshot: &Snapshot) -> Discovered {
+pub fn discover(
+    policy: &Policy,
+    inventory: &Inventory,
+    others: &[Arc<Policy>],
+    elsewhere: &Elsewhere,
+    snapshot: &Snapshot,
+) -> Discovered {
     let older: Vec<&Policy> =
         others.iter().map(AsRef::as_ref).filter(|other| other.id != policy.id && other.goes_before(policy)).collect();
     let matching =
@@ -80,7 +95,7 @@ pub fn discover(policy: &Policy, inventory: &Inventory, others: &[Arc<Policy>], 
         Problem::new(Reason::UnreadableObject, format!("the Application `{id}` cannot be read: {cause}"))
     };
     let mut applications: Vec<Finding> = matching.map(find).collect();
-    shared::refuse(policy, &mut applications, &older, inventory, snapshot);
+    shared::refuse(policy, &mut applications, &shared::claimed(&older, inventory, elsewhere, snapshot));
     Discovered { applications, problems: unreadable.map(problem).collect() }
 }
 
@@ -187,8 +202,8 @@ fn refuse_double_claims(policy: &Policy, application: &Application, found: &mut 
     }
     let mut doubled: BTreeMap<&str, BTreeSet<usize>> = BTreeMap::new();
     for (index, (claim, position)) in claimed.iter().enumerate() {
-        for (_, other) in claimed[..index].iter().filter(|(other, _)| other.clashes(claim)) {
-            doubled.entry(&claim.place).or_default().extend([*other, *position]);
+        for (other, by) in claimed[..index].iter().filter(|(other, _)| other.clashes(claim)) {
+            doubled.entry(&other.place).or_default().extend([*by, *position]);
         }
     }
     for (claim, positions) in doubled {

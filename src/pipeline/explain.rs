@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::choose::Offer;
+use super::discover::Elsewhere;
 use super::git::snapshot::Snapshot;
 use super::{discover, guard, reconcile};
 use crate::lower::Lowered;
@@ -63,8 +64,8 @@ pub async fn explain(
     let report = reconcile(ports, &lowered, memory, fresh_since).await;
     let policy = lowered.policy.as_ref()?;
     let applications: Vec<_> = found.into_iter().cloned().collect();
-    let snapshot = Snapshot::read(ports.git, &[policy], &applications, fresh_since).await;
-    let one = discover::discover(policy, &inventory, &[], &snapshot);
+    let snapshot = Snapshot::read(ports.git, (&[policy], &applications), (&[], &[]), fresh_since).await;
+    let one = discover::discover(policy, &inventory, &[], &Elsewhere::default(), &snapshot);
     let places = one.applications.into_iter().flat_map(|finding| finding.images);
     let places: Vec<_> = places.filter_map(|found| found.place.ok().map(|used| (found.image, used))).collect();
     let mut images = Vec::new();

@@ -27,6 +27,7 @@ mod undone;
 mod values;
 mod write;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::future::{self, BoxFuture};
@@ -45,7 +46,7 @@ use crate::model::{Closed, ImageReport, Policy, Problem, Reason, Report};
 use crate::ports::{Inventory, Ports, RegistryError};
 use crate::select;
 use choose::Offer;
-use discover::Discovered;
+use discover::{Discovered, Elsewhere};
 use git::snapshot::Snapshot;
 use write::Desk;
 
@@ -77,8 +78,9 @@ pub async fn reconcile(ports: Ports<'_>, lowered: &Lowered, memory: &Memory, fre
         }
     };
     let others = ports.policies.list(&policy.id.namespace).await;
-    let snapshot = read_git(ports, policy, &others, &inventory, now).await;
-    let found = discover::discover(policy, &inventory, &others, &snapshot);
+    let elsewhere = elsewhere(ports, policy).await;
+    let snapshot = read_git(ports, policy, &others, &inventory, &elsewhere, now).await;
+    let found = discover::discover(policy, &inventory, &others, &elsewhere, &snapshot);
     let offers = select_offers(ports, policy, &found, memory, fresh_since, now).await;
     report.applications = found.applications.len();
     report.problems.extend(problems_of(policy, &found, &inventory));
@@ -140,17 +142,36 @@ async fn select_offers<'a>(
     stream::iter(fetch).buffered(CONCURRENCY).collect().await
 }
 
+/// The policies of other namespaces that may write the files that this one writes, and go before it. A namespace whose Applications
+/// cannot be read writes nothing, either.
+async fn elsewhere(ports: Ports<'_>, policy: &Policy) -> Elsewhere {
+    if policy.write_back.git().is_none() {
+        return Elsewhere::default();
+    }
+    let mut policies = ports.policies.all().await;
+    let stranger = |other: &Policy| other.id.namespace != policy.id.namespace && !other.suspended;
+    policies.retain(|other| stranger(other) && other.write_back.git().is_some() && other.goes_before(policy));
+    let namespaces: BTreeSet<&String> = policies.iter().map(|other| &other.id.namespace).collect();
+    let inventories =
+        future::join_all(namespaces.into_iter().map(|namespace| ports.applications.list(namespace))).await;
+    let applications = inventories.into_iter().flatten().flat_map(|inventory| inventory.applications).collect();
+    Elsewhere { policies, applications }
+}
+
 /// What stands in the files of Git that this policy, and those that go before it, are written to.
 async fn read_git(
     ports: Ports<'_>,
     policy: &Policy,
     others: &[Arc<Policy>],
     inventory: &Inventory,
+    elsewhere: &Elsewhere,
     now: Timestamp,
 ) -> Snapshot {
     let older = others.iter().map(Arc::as_ref).filter(|other| other.id != policy.id && other.goes_before(policy));
     let policies: Vec<&Policy> = std::iter::once(policy).chain(older).collect();
-    Snapshot::read(ports.git, &policies, &inventory.applications, now).await
+    let strangers: Vec<&Policy> = elsewhere.policies.iter().map(Arc::as_ref).collect();
+    let applications = (inventory.applications.as_slice(), elsewhere.applications.as_slice());
+    Snapshot::read(ports.git, (&policies, applications.0), (&strangers, applications.1), now).await
 }
 
 async fn write_all(desk: Desk<'_>, found: Discovered) -> Vec<ImageReport> {

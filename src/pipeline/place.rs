@@ -131,7 +131,7 @@ impl Place {
 
     /// What is written, for comparing with what others write.
     pub fn claims(&self, source: &Source, image: &Image) -> Vec<Claim> {
-        let claim = |place: String, shared| Claim { place: format!("{}.{place}", self.source), shared };
+        let claim = |place: String, shared| Claim::of(format!("{}.{place}", self.source), shared);
         match self.slot.keys() {
             Ok((store, keys)) => {
                 let name = match keys {
@@ -154,14 +154,21 @@ impl Place {
 pub struct Claim {
     /// Where it stands, as people write it.
     pub place: String,
+    /// The same in the one form that is compared.
+    pub at: String,
     /// The repository that is written there, where only that is: images of one repository may share it.
     pub shared: Option<Repository>,
 }
 
 impl Claim {
+    /// A claim of a place that people write in one way alone.
+    pub fn of(place: String, shared: Option<Repository>) -> Self {
+        Self { at: place.clone(), place, shared }
+    }
+
     /// Whether two claims would write different things to one place.
     pub fn clashes(&self, other: &Self) -> bool {
-        self.place == other.place && (self.shared.is_none() || self.shared != other.shared)
+        self.at == other.at && (self.shared.is_none() || self.shared != other.shared)
     }
 }
 

@@ -99,6 +99,9 @@ pub type ApplicationSets = std::collections::BTreeMap<String, Result<Application
 pub trait Policies: Send + Sync {
     /// The usable policies of a namespace, in any order.
     async fn list(&self, namespace: &str) -> Vec<Arc<Policy>>;
+
+    /// The usable policies of every namespace that is seen, in any order.
+    async fn all(&self) -> Vec<Arc<Policy>>;
 }
 
 /// Container registries.

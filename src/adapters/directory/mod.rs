@@ -340,6 +340,10 @@ impl Policies for Directory {
         let here = policies.filter(|(manifest, _)| manifest.id.namespace == namespace);
         here.filter_map(|(_, policy)| policy).collect()
     }
+
+    async fn all(&self) -> Vec<Arc<Policy>> {
+        self.snapshot().policies.into_values().filter_map(|(_, policy)| policy).collect()
+    }
 }
 
 #[async_trait]

@@ -105,6 +105,12 @@ impl Policies for PolicyIndex {
         });
         ours.filter_map(|object| self.lowered(object).policy.clone()).map(Arc::new).collect()
     }
+
+    async fn all(&self) -> Vec<Arc<Policy>> {
+        let objects = self.objects();
+        let living = objects.iter().filter(|object| object.meta().deletion_timestamp.is_none());
+        living.filter_map(|object| self.lowered(object).policy.clone()).map(Arc::new).collect()
+    }
 }
 
 /// The policies of a namespace, asked for once.

@@ -25,6 +25,10 @@ impl Policies for MemoryPolicies {
     async fn list(&self, namespace: &str) -> Vec<Arc<Policy>> {
         self.0.iter().filter(|policy| policy.id.namespace == namespace).cloned().collect()
     }
+
+    async fn all(&self) -> Vec<Arc<Policy>> {
+        self.0.clone()
+    }
 }
 
 /// A clock that stands still until it is told to go on.

@@ -387,15 +387,16 @@ fn clean(path: &str) -> Result<String, Problem> {
 
 /// Whether two addresses name one repository, whatever the scheme, the user and the ending.
 pub fn same_repository(one: &str, other: &str) -> bool {
-    host_and_path(one) == host_and_path(other)
+    plain_address(one) == plain_address(other)
 }
 
 /// The name of the host that an address leads to.
 pub(super) fn host(address: &str) -> String {
-    host_and_path(address).split(['/', ':']).next().unwrap_or_default().to_owned()
+    plain_address(address).split(['/', ':']).next().unwrap_or_default().to_owned()
 }
 
-fn host_and_path(address: &str) -> String {
+/// The one form of all addresses of a repository: host and path, in small letters.
+pub(super) fn plain_address(address: &str) -> String {
     let address = address.trim().to_ascii_lowercase();
     let (scheme, rest) = address.split_once("://").map_or(("", address.as_str()), |(scheme, rest)| (scheme, rest));
     let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);

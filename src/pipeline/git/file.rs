@@ -1,14 +1,16 @@
 //! Where the version of one image stands in a file of Git.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::destination::{Destination, FileChoice};
+use super::destination::{Destination, FileChoice, plain_address};
 use super::sheet::{FileEdit, Sheet};
 use super::snapshot::{Found, Snapshot};
 use super::{keyed_file, kustomization, manifest, override_file};
 use crate::model::{
-    Application, FileKeys, GitBranch, GitWriteBack, Image, ImageReference, Pointer, Problem, Reason, Source, Sources,
+    Application, FileKeys, GitBranch, GitWriteBack, Image, ImageReference, KeyPath, Pointer, Problem, Reason,
+    Repository, Source, Sources,
 };
 use crate::pipeline::place::{Claim, Held, Place, Version, identity_of};
 
@@ -27,6 +29,8 @@ pub struct FilePlace {
     pub slot: FileSlot,
     /// Whether the user named the slot; a usual slot may belong to another image.
     pub explicit: bool,
+    /// Its keys as they are written by the user, each with the one form of all its spellings.
+    pub ways: BTreeMap<String, String>,
     /// The file's text; `None`: it is missing, and is made.
     pub text: Option<Arc<str>>,
 }
@@ -69,7 +73,16 @@ impl FilePlace {
         let explicit = image.target.is_some();
         let made = |path: String, found: Found, document: usize, slot: FileSlot| {
             let Found { branch: branch_name, text } = found;
-            Self { branch: branch.clone(), branch_name, path, document, slot, explicit, text }
+            let document_text = text.as_deref().filter(|text| !crate::edit::yaml::documents(text).is_empty());
+            let ways = match &slot {
+                FileSlot::Override { .. } | FileSlot::Manifest { .. } => BTreeMap::new(),
+                FileSlot::Keys(keys) => keyed_file::ways(&path, document_text.map(|text| (text, document)), keys),
+                FileSlot::Kustomization(name) => {
+                    let at = kustomization::claimed(&path, document_text.unwrap_or_default(), name, image);
+                    BTreeMap::from([(format!("images[{}]", name.repository), at)])
+                }
+            };
+            Self { branch: branch.clone(), branch_name, path, document, slot, explicit, ways, text }
         };
         match file {
             FileChoice::Override { source, common, names, unread } => {
@@ -162,13 +175,8 @@ impl FilePlace {
         Sheet::new(&self.path, self.document, self.text.clone())
     }
 
-    /// What is written, for comparing with what others write, in this Application and in others.
+    /// What is written, for comparing with what other images of the Application write.
     pub fn claims(&self, image: &Image) -> Vec<Claim> {
-        let file = format!("{}@{}:{}", self.branch_without_name(), self.branch_name, self.path);
-        let claim = |key: String, shared: bool| Claim {
-            place: format!("{file}#{}:{key}", self.document),
-            shared: shared.then(|| image.reference.repository.clone()),
-        };
         match &self.slot {
             // What the file and the Application say of one parameter is one value in the end.
             FileSlot::Override { place, source } => place.claims(source, image),
@@ -176,17 +184,44 @@ impl FilePlace {
                 let source = source_at(application, &place.source).cloned().unwrap_or_default();
                 place.claims(&source, image)
             }
-            FileSlot::Keys(FileKeys { name, tag, digest, spec }) => {
-                let version = [tag, digest, spec].into_iter().flatten().map(|key| claim(key.to_string(), false));
-                version.chain(name.as_ref().map(|key| claim(key.to_string(), true))).collect()
-            }
-            FileSlot::Kustomization(name) => vec![claim(format!("images[{}]", name.repository), false)],
+            FileSlot::Keys(_) | FileSlot::Kustomization(_) => self.shared_claims(image),
         }
     }
 
-    /// Whether other Applications may be written to the same place of the same file.
-    pub const fn is_shared(&self) -> bool {
-        matches!(self.slot, FileSlot::Keys(_) | FileSlot::Kustomization(_))
+    /// What is written, for comparing with what other Applications write: a file has many names, and a place in it has, too.
+    pub fn shared_claims(&self, image: &Image) -> Vec<Claim> {
+        let shown = format!("{}@{}:{}#{}", self.branch_without_name(), self.branch_name, self.path, self.document);
+        let repository = plain_address(&self.branch.repository);
+        let file = format!("{repository}@{}:{}#{}", self.branch_name, self.path, self.document);
+        let claim = |key: &str, at: String, shared: Option<Repository>| Claim {
+            place: format!("{shown}:{key}"),
+            at: format!("{file}:{at}"),
+            shared,
+        };
+        let of = |Claim { place, at, shared }: Claim| claim(&place, at, shared);
+        match &self.slot {
+            FileSlot::Override { place, source } => {
+                // The file does not know by which of an Application's sources it is read.
+                let place = Place { source: Pointer::root(), ..place.clone() };
+                place.claims(source, image).into_iter().map(of).collect()
+            }
+            FileSlot::Manifest { .. } => self.claims(image).into_iter().map(of).collect(),
+            FileSlot::Keys(FileKeys { name, tag, digest, spec }) => {
+                let key = |key: &KeyPath, shared| {
+                    let at = self.ways.get(key.as_str()).map_or(key.as_str(), String::as_str);
+                    claim(key.as_str(), at.to_owned(), shared)
+                };
+                let version = [tag, digest, spec].into_iter().flatten().map(|version| key(version, None));
+                let name = name.as_ref().map(|name| key(name, Some(image.reference.repository.clone())));
+                version.chain(name).collect()
+            }
+            FileSlot::Kustomization(_) => {
+                let fields = |(entry, at): (&String, &String)| {
+                    ["newTag", "digest"].map(|field| claim(entry, format!("{at}/{field}"), None))
+                };
+                self.ways.iter().flat_map(fields).collect()
+            }
+        }
     }
 
     /// The key that holds the version, as people write it.

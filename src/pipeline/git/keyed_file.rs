@@ -1,5 +1,7 @@
 //! Keys of a file: any YAML or JSON, Helm values among them.
 
+use std::collections::BTreeMap;
+
 use super::sheet::FileEdit;
 use crate::edit::yaml::{Value, documents, read};
 use crate::model::{
@@ -37,6 +39,18 @@ pub(super) fn document(path: &str, text: &str, keys: &FileKeys) -> Result<usize,
     }
     let message = format!("`{path}` holds {count} documents, and `{key}` stands in {} of them", found.len());
     Err(Problem::new(Reason::UnusableFile, message).hint("name a key that stands in one of them"))
+}
+
+/// Where each key leads in a document, in the one form of all its spellings; of a key that leads nowhere its text.
+pub(super) fn ways(path: &str, text: Option<(&str, usize)>, keys: &FileKeys) -> BTreeMap<String, String> {
+    let root = root(path, text).ok().flatten().unwrap_or(Value::Null);
+    let one = |key: &KeyPath| {
+        let way = way(path, &root, key);
+        let at = way.map(|Way { there, missing, .. }| missing.into_iter().fold(there, Pointer::key).to_json_pointer());
+        (key.to_string(), at.unwrap_or_else(|_| key.to_string()))
+    };
+    let FileKeys { name, tag, digest, spec } = keys;
+    [name, tag, digest, spec].into_iter().flatten().map(one).collect()
 }
 
 /// What the keys hold.

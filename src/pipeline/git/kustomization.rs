@@ -23,6 +23,13 @@ pub(super) fn held(path: &str, text: &str, name: &ImageReference, image: &Image)
     Ok(Held { name: named, version, exists: true })
 }
 
+/// Where the entry for `name` stands; of one that is missing, by what name it is made.
+pub(super) fn claimed(path: &str, text: &str, name: &ImageReference, image: &Image) -> String {
+    let root = root(path, text).unwrap_or(Value::Null);
+    let found = entry(&root, name, image).map(|(index, _)| Pointer::root().key("images").index(index));
+    found.map_or_else(|| format!("/images/-/{}", name.repository), |at| at.to_json_pointer())
+}
+
 /// Puts `version` into the entry for `name`; without one, into a new entry at the end.
 ///
 /// # Errors

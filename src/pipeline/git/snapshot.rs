@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::future::join_all;
 use jiff::Timestamp;
 
-use super::destination::Destination;
+use super::destination::{Destination, plain_address};
 use crate::model::{Application, GitBranch, GitEntry, GitTip, Policy, Problem, Reason};
 use crate::ports::{Git, GitError};
 
@@ -33,25 +33,25 @@ pub struct Found {
 }
 
 impl Snapshot {
-    /// Reads what `policies` need to know of `applications`, as far as they write to Git.
+    /// Reads what policies need to know of Applications, as far as they write to Git: `ours` all of it, `strangers` in the same
+    /// repositories alone, each with its own credentials.
     pub async fn read(
         git: Option<&dyn Git>,
-        policies: &[&Policy],
-        applications: &[Arc<Application>],
+        (ours, our_applications): (&[&Policy], &[Arc<Application>]),
+        (strangers, their_applications): (&[&Policy], &[Arc<Application>]),
         fresh_since: Timestamp,
     ) -> Self {
         let Some(git) = git else { return Self::default() };
         let mut wanted: BTreeMap<GitBranch, BTreeSet<String>> = BTreeMap::new();
-        for policy in policies.iter().filter(|policy| !policy.suspended) {
-            let Some(settings) = policy.write_back.git() else { continue };
-            let matching = applications.iter().filter(|found| policy.matches(&found.id, &found.labels));
-            for application in matching.filter(|found| !found.deleting && found.skipped.is_none()) {
-                let destinations = policy.images.iter().map(|image| Destination::of(settings, image, application));
-                for destination in destinations.filter_map(Result::ok) {
-                    let paths = destination.paths();
-                    wanted.entry(destination.branch).or_default().extend(paths);
-                }
-            }
+        for destination in destinations(ours, our_applications) {
+            let paths = destination.paths();
+            wanted.entry(destination.branch).or_default().extend(paths);
+        }
+        let repositories: BTreeSet<String> = wanted.keys().map(|branch| plain_address(&branch.repository)).collect();
+        let shared = |destination: &Destination| repositories.contains(&plain_address(&destination.branch.repository));
+        for destination in destinations(strangers, their_applications).into_iter().filter(shared) {
+            let paths = destination.paths();
+            wanted.entry(destination.branch).or_default().extend(paths);
         }
         let read = wanted.into_iter().map(async |(branch, paths)| {
             let tree = Tree::read(git, &branch, paths, fresh_since).await;
@@ -90,6 +90,19 @@ impl Snapshot {
         };
         Ok(Found { branch: tree.tip.branch.clone(), text })
     }
+}
+
+/// Where policies write, as far as they do not rest.
+fn destinations(policies: &[&Policy], applications: &[Arc<Application>]) -> Vec<Destination> {
+    let mut all = Vec::new();
+    for policy in policies.iter().filter(|policy| !policy.suspended) {
+        let Some(settings) = policy.write_back.git() else { continue };
+        let matching = applications.iter().filter(|found| policy.matches(&found.id, &found.labels));
+        for application in matching.filter(|found| !found.deleting && found.skipped.is_none()) {
+            all.extend(policy.images.iter().filter_map(|image| Destination::of(settings, image, application).ok()));
+        }
+    }
+    all
 }
 
 impl Tree {

@@ -160,7 +160,7 @@ impl<'a> Desk<'a> {
         let now = self.ports.clock.now();
         let policies: Vec<_> = std::iter::once(self.policy).chain(self.older.iter().copied()).collect();
         let applications = std::slice::from_ref(&application);
-        let snapshot = Snapshot::read(self.ports.git, &policies, applications, now).await;
+        let snapshot = Snapshot::read(self.ports.git, (&policies, applications), (&[], &[]), now).await;
         let mut images = discover::find(self.policy, &application, self.older, self.sets, &snapshot);
         // What other Applications are written to was not looked at again.
         for found in &mut images {
