@@ -375,6 +375,34 @@ async fn kustomizations_are_changed_by_entry() {
 }
 
 #[tokio::test]
+async fn an_image_that_several_entries_are_turned_into_needs_a_target() {
+    let file = "images:\n- name: web\n  newName: registry.example/app\n  newTag: 1.0.0\n- name: api\n  newName: registry.example/app\n  newTag: 1.0.0\n";
+    let kustomized = |spec: &str, images: &[&str]| {
+        let world =
+            World::new(spec).kustomize("app", images, &["registry.example/app:1.0.0"]).tags(APP, &["1.0.0", "1.0.2"]);
+        world.git.push(REPOSITORY, "main", "base/kustomization.yaml", file);
+        world
+    };
+    let mut two = kustomized(&policy("{ target: Kustomization }"), &[]);
+    insta::assert_snapshot!(said(&two.look().await), @"InvalidTarget: spec.images[0].target: `base/kustomization.yaml` turns `web` and `api` into `registry.example/app`; name the entry with `target: { kustomize: { name: … } }`, one image of the policy each");
+    assert_eq!(text(&two, "base/kustomization.yaml"), file);
+    let image = "image: registry.example/app, constraint: ~1.0, target: { kustomize: { name: api } }";
+    let mut one = kustomized(&policy_of(image, "{ target: Kustomization }"), &[]);
+    one.look().await;
+    assert_eq!(
+        text(&one, "base/kustomization.yaml"),
+        file.replace("newTag: 1.0.0\n-", "newTag: 1.0.0 \n-")
+            .replace("newTag: 1.0.0\n", "newTag: 1.0.2\n")
+            .replace("1.0.0 ", "1.0.0")
+    );
+    let images = ["web=registry.example/app:1.0.0", "api=registry.example/app:1.0.0"];
+    insta::assert_snapshot!(said(&kustomized(&policy("{}"), &images).look().await), @"InvalidTarget: spec.images[0].target: `spec.source.kustomize.images` of `argocd/app` turns `web` and `api` into `registry.example/app`; name the entry with `target: { kustomize: { name: … } }`, one image of the policy each");
+    let mut empty = kustomized(&policy("{ target: Kustomization }"), &[]);
+    empty.git.push(REPOSITORY, "main", "base/kustomization.yaml", "# nothing\n");
+    insta::assert_snapshot!(said(&empty.look().await), @"UnusableFile: `base/kustomization.yaml` is no kustomization: it is empty");
+}
+
+#[tokio::test]
 async fn kustomizations_get_new_entries_and_digests() {
     let image =
         "image: registry.example/app, constraint: ~1.0, pin: TagAndDigest, target: { kustomize: { name: app } }";

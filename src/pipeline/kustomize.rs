@@ -40,6 +40,17 @@ fn entry(source: &Source, name: &ImageReference, image: &Image) -> Option<(usize
     })
 }
 
+/// The names of the entries for an image, where more than one has its new name and nothing says which is meant.
+pub(super) fn several<'a>(source: &'a Source, name: &ImageReference, image: &Image) -> Option<Vec<&'a str>> {
+    if image.target.is_some() || entry(source, name, image).is_some() {
+        return None;
+    }
+    let images = source.kustomize.as_ref()?.images.as_ref()?;
+    let ours = |text: &&String| parse(text).is_some_and(|entry| entry.new.repository == image.reference.repository);
+    let renamed: Vec<&str> = images.iter().filter(ours).filter_map(|text| Some(text.split_once('=')?.0)).collect();
+    (renamed.len() > 1).then_some(renamed)
+}
+
 /// The repository of the image that the entry for `name` replaces, whatever its new name.
 pub(super) fn replaced(source: &Source, name: &ImageReference, image: &Image) -> Repository {
     let found = entry(source, name, image).map(|(_, _, entry)| match &entry.old {

@@ -84,6 +84,12 @@ impl Place {
             (Some(Target::File(_)), _) => return Err(unsupported(application, Some(kind))),
             (None, _) => Slot::Helm(HelmTarget::default()),
         };
+        if let Slot::Kustomize(name) = &slot
+            && let Some(names) = kustomize::several(found, name, image)
+        {
+            let place = format!("{source}.kustomize.images");
+            return Err(several_renamed(&format!("{place}` of `{}", application.id), image, names.into_iter()));
+        }
         Ok(Self { source, slot, explicit: image.target.is_some() })
     }
 
@@ -318,6 +324,14 @@ fn values_slot(image: &Image, application: &Application, source: &Source, keys: 
         }
         None => Ok(Slot::HelmValues(keys.clone())),
     }
+}
+
+/// More than one entry of kustomize turns something into the image.
+pub(super) fn several_renamed<'a>(place: &str, image: &Image, names: impl Iterator<Item = &'a str>) -> Problem {
+    let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
+    let message = format!("`{place}` turns {} into `{}`", names.join(" and "), image.reference.repository);
+    let problem = Problem::new(Reason::InvalidTarget, message).at(format!("spec.images[{}].target", image.index));
+    problem.hint("name the entry with `target: { kustomize: { name: … } }`, one image of the policy each")
 }
 
 fn describe(sources: &[(Pointer, &Source)]) -> String {

@@ -4,7 +4,7 @@
 use super::sheet::FileEdit;
 use crate::edit::yaml::{Value, documents, read};
 use crate::model::{Current, Image, ImageReference, Node, Operation, Pointer, Problem, Reason, Repository};
-use crate::pipeline::place::{Held, Version};
+use crate::pipeline::place::{Held, Version, several_renamed};
 
 /// What the entry for `name` holds.
 ///
@@ -12,7 +12,7 @@ use crate::pipeline::place::{Held, Version};
 /// A problem where the file is no kustomization.
 pub(super) fn held(path: &str, text: &str, name: &ImageReference, image: &Image) -> Result<Held, Problem> {
     let root = root(path, text)?;
-    let Some((_, entry)) = entry(&root, name, image) else { return Ok(Held::default()) };
+    let Some((_, entry)) = entry(path, &root, name, image)? else { return Ok(Held::default()) };
     let field = |key: &str| entry.get(key).and_then(Value::text).filter(|text| !text.is_empty());
     let named = field("newName").or_else(|| field("name")).map(ToOwned::to_owned);
     let version = Current {
@@ -26,7 +26,8 @@ pub(super) fn held(path: &str, text: &str, name: &ImageReference, image: &Image)
 /// Where the entry for `name` stands; of one that is missing, by what name it is made.
 pub(super) fn claimed(path: &str, text: &str, name: &ImageReference, image: &Image) -> String {
     let root = root(path, text).unwrap_or(Value::Null);
-    let found = entry(&root, name, image).map(|(index, _)| Pointer::root().key("images").index(index));
+    let found = entry(path, &root, name, image).ok().flatten();
+    let found = found.map(|(index, _)| Pointer::root().key("images").index(index));
     found.map_or_else(|| format!("/images/-/{}", name.repository), |at| at.to_json_pointer())
 }
 
@@ -43,7 +44,7 @@ pub(super) fn write(
 ) -> Result<FileEdit, Problem> {
     let root = root(path, text)?;
     let list = Pointer::root().key("images");
-    let Some((index, found)) = entry(&root, name, image) else {
+    let Some((index, found)) = entry(path, &root, name, image)? else {
         let mut fields = vec![("name".to_owned(), Node::text(&name.name))];
         if name.repository != image.reference.repository {
             fields.push(("newName".to_owned(), Node::text(version.name)));
@@ -89,7 +90,8 @@ pub(super) fn write(
 fn root(path: &str, text: &str) -> Result<Value, Problem> {
     let unusable = |cause: String| Problem::new(Reason::UnusableFile, format!("`{path}` is no kustomization: {cause}"));
     match documents(text).len() {
-        0 | 1 => {}
+        0 => return Err(unusable("it is empty".to_owned())),
+        1 => {}
         count => return Err(unusable(format!("it holds {count} documents"))),
     }
     let root = read(text, 0).map_err(|error| unusable(error.to_string()))?;
@@ -102,16 +104,32 @@ fn root(path: &str, text: &str) -> Result<Value, Problem> {
 
 /// The entry for the image that the manifests call `name`; of several the last, which kustomize applies last. Without one and without a
 /// target, the only entry whose new name is that of the image.
-fn entry<'a>(root: &'a Value, name: &ImageReference, image: &Image) -> Option<(usize, &'a Value)> {
-    let images = root.get("images")?.items()?;
+///
+/// # Errors
+/// A problem where more than one entry has the image's new name: which one is meant is not certain, and a new entry would have no effect.
+fn entry<'a>(
+    path: &str,
+    root: &'a Value,
+    name: &ImageReference,
+    image: &Image,
+) -> Result<Option<(usize, &'a Value)>, Problem> {
+    let images = root.get("images").and_then(Value::items).unwrap_or_default();
     let means = |entry: &Value, key: &str, repository: &Repository| {
         let text = entry.get(key).and_then(Value::text);
         text.and_then(|text| text.parse::<ImageReference>().ok()).is_some_and(|found| found.repository == *repository)
     };
     let all = || images.iter().enumerate();
-    all().rfind(|(_, entry)| means(entry, "name", &name.repository)).or_else(|| {
-        let renamed = |(_, entry): &(usize, &Value)| means(entry, "newName", &image.reference.repository);
-        let mut renamed = all().filter(|_| image.target.is_none()).filter(renamed);
-        renamed.next().filter(|_| renamed.next().is_none())
-    })
+    if let Some(named) = all().rfind(|(_, entry)| means(entry, "name", &name.repository)) {
+        return Ok(Some(named));
+    }
+    let renamed = |(_, entry): &(usize, &Value)| means(entry, "newName", &image.reference.repository);
+    let renamed: Vec<_> = all().filter(|_| image.target.is_none()).filter(renamed).collect();
+    match renamed.as_slice() {
+        [] => Ok(None),
+        [one] => Ok(Some(*one)),
+        several => {
+            let names = several.iter().filter_map(|(_, entry)| entry.get("name").and_then(Value::text));
+            Err(several_renamed(path, image, names))
+        }
+    }
 }
