@@ -108,6 +108,34 @@ async fn an_override_file_holds_the_parameters_of_the_application_too() {
 }
 
 #[tokio::test]
+async fn a_list_of_an_override_file_gets_what_it_lacks_of_the_application() {
+    let before = "helm:\n  parameters:\n  - name: image.tag # ours\n    value: 1.0.0\n    forcestring: true\n  - name: own\n    value: a\n";
+    let mut world = world(&policy("{}"), &[(OVERRIDE, before)]);
+    world.edit("app", |object| {
+        object["spec"]["source"]["helm"] = json!({ "parameters": [
+            { "name": "replicas", "value": "3" },
+            { "name": "image.tag", "value": "0.9" },
+            { "name": "own", "value": "b" },
+        ] });
+    });
+    world.look().await;
+    let after = before.replace("1.0.0", "1.0.2") + "  - name: replicas\n    value: \"3\"\n";
+    assert_eq!(text(&world, OVERRIDE), after);
+    world.look().await;
+    assert_eq!((text(&world, OVERRIDE), world.git.asked().2), (after, 1));
+
+    let path = "base/.argocd-source-app.yaml";
+    let before = "kustomize:\n  images:\n  - registry.example/app:1.0.0 # ours\n  - nginx:2\n";
+    let mut kustomize = World::new(&policy("{}"))
+        .kustomize("app", &["nginx:1", "redis=registry.example/redis:7"], &["registry.example/app:1.0.0"])
+        .tags(APP, &["1.0.0", "1.0.2"]);
+    kustomize.git.push(REPOSITORY, "main", path, before);
+    kustomize.look().await;
+    let after = before.replace("1.0.0", "1.0.2") + "  - redis=registry.example/redis:7\n";
+    assert_eq!(text(&kustomize, path), after);
+}
+
+#[tokio::test]
 async fn a_file_of_the_existing_updater_is_changed_in_place() {
     let before = "helm:\n  parameters:\n  - name: image.name\n    value: registry.example/app\n    forcestring: true\n  - name: image.tag # the tag\n    value: 1.0.0\n    forcestring: true\n";
     let mut world = world(&policy("{}"), &[(OVERRIDE, before)]);

@@ -40,6 +40,15 @@ fn entry(source: &Source, name: &ImageReference, image: &Image) -> Option<(usize
     })
 }
 
+/// What tells an entry from others: the repository of the image that it replaces.
+pub(super) fn key(text: &str) -> String {
+    let replaced = parse(text).and_then(|entry| match entry.old {
+        Some(old) => old.parse::<ImageReference>().ok().map(|old| old.repository),
+        None => Some(entry.new.repository),
+    });
+    replaced.map_or_else(|| text.to_owned(), |repository| repository.to_string())
+}
+
 /// The names of the entries for an image, where more than one has its new name and nothing says which is meant.
 pub(super) fn several<'a>(source: &'a Source, name: &ImageReference, image: &Image) -> Option<Vec<&'a str>> {
     if image.target.is_some() || entry(source, name, image).is_some() {

@@ -1,13 +1,14 @@
 //! `.argocd-source-<application>.yaml`: what Argo CD merges over the Application's source.
 //!
 //! Mappings merge and lists replace the Application's (Argo CD applies the file as a JSON merge patch), so a list that the file gets must
-//! hold the Application's own entries as well.
+//! hold the Application's own entries as well, and one that it has gets those that it lacks.
 
 use super::sheet::FileEdit;
 use crate::edit::yaml::{Value, read};
 use crate::model::{
     Helm, HelmParameter, Image, Kustomize, Node, Operation, Plugin, Pointer, Problem, Reason, Source, Step, Variable,
 };
+use crate::pipeline::kustomize;
 use crate::pipeline::place::{Place, Slot, Version};
 
 /// The source as Argo CD sees it: `source` with the file over it.
@@ -78,18 +79,26 @@ pub(super) fn write(
     }
     let root = text.map(|text| read(text, 0)).transpose();
     let root = root.map_err(|error| Problem::new(Reason::UnusableFile, format!("`{path}`: {error}")))?;
-    let (block, list, node) = match &place.slot {
-        Slot::Helm(_) => ("helm", "parameters", parameters(&after)),
-        Slot::Kustomize(_) => ("kustomize", "images", images(&after)),
-        Slot::Plugin(_) => ("plugin", "env", env(&after)),
+    let (block, list, entries) = match &place.slot {
+        Slot::Helm(_) => ("helm", "parameters", parameters as fn(&Source) -> Entries),
+        Slot::Kustomize(_) => ("kustomize", "images", images as fn(&Source) -> Entries),
+        Slot::Plugin(_) => ("plugin", "env", env as fn(&Source) -> Entries),
         Slot::HelmValues(_) | Slot::InlineValues(_) => return Err(no_values()),
     };
+    let written = entries(&after);
+    let missing: Entries =
+        entries(source).into_iter().filter(|(key, _)| written.iter().all(|(own, _)| own != key)).collect();
+    let node = Node::List(written.into_iter().map(|(_, node)| node).collect());
     let Some(root) = root else {
         return Ok(FileEdit::Document(vec![(block.to_owned(), Node::map([(list, node)]))]));
     };
     let there = root.get(block);
     Ok(FileEdit::Operations(match there.map(|block| block.get(list)) {
-        Some(Some(Value::List(found))) => in_file(operations, place, found),
+        Some(Some(Value::List(found))) => {
+            let end = Pointer::root().key(block).key(list).end();
+            let missing = missing.into_iter().map(|(_, node)| Operation::Add(end.clone(), node));
+            in_file(operations, place, found).into_iter().chain(missing).collect()
+        }
         Some(_) if there != Some(&Value::Null) => vec![Operation::Add(Pointer::root().key(block).key(list), node)],
         _ => vec![Operation::Add(Pointer::root().key(block), Node::map([(list, node)]))],
     }))
@@ -145,25 +154,30 @@ fn variable(item: &Value) -> Option<Variable> {
     matches!(item, Value::Map(_)).then_some(found)
 }
 
-fn parameters(source: &Source) -> Node {
+/// The entries of a list, each with what tells it from others.
+type Entries = Vec<(String, Node)>;
+
+fn parameters(source: &Source) -> Entries {
     let parameters = source.helm.iter().flat_map(|helm| helm.parameters.iter().flatten());
     let node = |parameter: &HelmParameter| {
         let mut entries =
             vec![("name".to_owned(), Node::text(&parameter.name)), ("value".to_owned(), Node::text(&parameter.value))];
         entries.extend(parameter.force_string.map(|force| ("forceString".to_owned(), Node::Bool(force))));
-        Node::Map(entries)
+        (parameter.name.clone(), Node::Map(entries))
     };
-    Node::List(parameters.map(node).collect())
+    parameters.map(node).collect()
 }
 
-fn images(source: &Source) -> Node {
+fn images(source: &Source) -> Entries {
     let images = source.kustomize.iter().flat_map(|kustomize| kustomize.images.iter().flatten());
-    Node::List(images.map(Node::text).collect())
+    images.map(|image| (kustomize::key(image), Node::text(image))).collect()
 }
 
-fn env(source: &Source) -> Node {
+fn env(source: &Source) -> Entries {
     let variables = source.plugin.iter().flat_map(|plugin| plugin.env.iter().flatten());
-    let node =
-        |variable: &Variable| Node::map([("name", Node::text(&variable.name)), ("value", Node::text(&variable.value))]);
-    Node::List(variables.map(node).collect())
+    let node = |variable: &Variable| {
+        let node = Node::map([("name", Node::text(&variable.name)), ("value", Node::text(&variable.value))]);
+        (variable.name.clone(), node)
+    };
+    variables.map(node).collect()
 }
