@@ -218,6 +218,47 @@ async fn applications_of_one_name_in_two_namespaces_have_override_files_of_their
 }
 
 #[tokio::test]
+async fn an_override_is_not_written_where_argo_cd_does_not_read_it() {
+    let at = |path: &str| world(&policy(&format!("{{ path: '{path}' }}")), &[]);
+    insta::assert_snapshot!(said(&at("/overrides").look().await), @"InvalidTarget: spec.writeBack.git.path: Argo CD reads no override of `argocd/app` at `overrides`, but at `chart/.argocd-source-app.yaml` or `chart/.argocd-source-argocd_app.yaml`; leave out `path`; for a values file write `target: HelmValues`");
+    insta::assert_snapshot!(said(&at(".argocd-source-other.yaml").look().await), @"InvalidTarget: spec.writeBack.git.path: Argo CD reads no override of `argocd/app` at `chart/.argocd-source-other.yaml`, but at `chart/.argocd-source-app.yaml` or `chart/.argocd-source-argocd_app.yaml`; leave out `path`; for a values file write `target: HelmValues`");
+    for path in ["/chart", ".", "./.argocd-source-app.yaml"] {
+        let mut world = at(path);
+        assert_eq!(world.look().await.images[0].reason, Reason::Updated, "{path}");
+        assert!(text(&world, OVERRIDE).contains("1.0.2"), "{path}");
+    }
+    let mut elsewhere = world(&policy("{ repository: https://git.example/copies, path: /overrides }"), &[]);
+    elsewhere.git.push("https://git.example/copies", "main", "README.md", "read me\n");
+    assert_eq!(
+        elsewhere.look().await.images[0].reason,
+        Reason::Updated,
+        "what is done with another repository is not known"
+    );
+}
+
+#[tokio::test]
+async fn two_sources_of_one_folder_have_no_override_of_their_own() {
+    let image =
+        "image: registry.example/app, constraint: ~1.0, target: { source: { name: one }, helm: { tag: image.tag } }";
+    let source = |name: &str, path: &str| json!({ "repoURL": REPOSITORY, "path": path, "name": name, "helm": {} });
+    let two = |path: &str| {
+        World::new(&policy_of(image, "{}"))
+            .application(
+                "app",
+                json!({ "sources": [source("one", "chart"), source("two", path)] }),
+                json!({ "sourceTypes": ["Helm", "Helm"], "summary": { "images": ["registry.example/app:1.0.0"] } }),
+            )
+            .tags(APP, &["1.0.0", "1.0.2"])
+    };
+    let mut shared = two("./chart/");
+    shared.git.push(REPOSITORY, "main", "README.md", "read me\n");
+    insta::assert_snapshot!(said(&shared.look().await), @"AmbiguousSource: `spec.sources[0]` and `spec.sources[1]` of `argocd/app` lie in one folder, `chart`, and both would read the override; use `target: HelmValues` with a values file of one of them");
+    let mut apart = two("other");
+    apart.git.push(REPOSITORY, "main", "README.md", "read me\n");
+    assert_eq!(apart.look().await.images[0].reason, Reason::Updated);
+}
+
+#[tokio::test]
 async fn a_revert_in_git_is_a_rollback() {
     let mut world = world(&policy("{}"), &[]);
     world.look().await;
@@ -545,7 +586,7 @@ async fn what_cannot_be_written_is_said() {
     insta::assert_snapshot!(say("{ target: HelmValues }", &values("image:\n  tag: [1.0.0]\n")).await, @"UnusableFile: `image.tag` of `chart/values.yaml` is no place for a version: a list or mapping stands there; name a key that holds a text");
     insta::assert_snapshot!(say("{ target: HelmValues }", &values("a: &t {tag: 1.0.0}\nimage: *t\n")).await, @"CannotEditLosslessly: `chart/values.yaml` cannot be changed without touching something else: line 2: `image` is an alias; write the value itself there first");
     insta::assert_snapshot!(say("{ target: HelmValues }", &values("image: {tag: 1.0.0}\nimage: {tag: 1.0.0}\n")).await, @"CannotEditLosslessly: `chart/values.yaml` cannot be changed without touching something else: line 2: the key `image` stands here a second time");
-    insta::assert_snapshot!(say("{ path: other.yaml }", &[]).await, @"InvalidTarget: spec.writeBack.git.path: Argo CD reads no override file of the name `other.yaml`; for a values file write `target: HelmValues`");
+    insta::assert_snapshot!(say("{ path: other.yaml }", &[]).await, @"InvalidTarget: spec.writeBack.git.path: Argo CD reads no override of `argocd/app` at `chart/other.yaml`, but at `chart/.argocd-source-app.yaml` or `chart/.argocd-source-argocd_app.yaml`; leave out `path`; for a values file write `target: HelmValues`");
     insta::assert_snapshot!(say("{}", &[(OVERRIDE, "- a list\n")]).await, @"UnusableFile: `chart/.argocd-source-app.yaml` is no override: it is no mapping");
 }
 

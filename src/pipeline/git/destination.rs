@@ -81,8 +81,7 @@ impl Destination {
             GitTarget::HelmValues => values_file(git, image, application)?,
             GitTarget::Override => {
                 let (pointer, source) = source_of(image, application)?;
-                let folder = folder(git, source, application)?;
-                (Some(source), override_file(git, pointer, &folder, application)?)
+                (Some(source), override_file(git, (pointer, source), application)?)
             }
             GitTarget::Kustomization => {
                 let image_name = match &image.target {
@@ -234,10 +233,15 @@ fn folder(git: &GitWriteBack, source: &Source, application: &Application) -> Res
 
 fn override_file(
     git: &GitWriteBack,
-    source: Pointer,
-    folder: &str,
+    (place, source): (Pointer, &Source),
     application: &Application,
 ) -> Result<FileChoice, Problem> {
+    let folder = folder(git, source, application)?;
+    alone(&place, source, application)?;
+    if git.path.is_some() && git.repository.as_ref().is_none_or(|other| same_repository(other, &source.repo_url)) {
+        read_by_argo_cd(&folder, source, application)?;
+    }
+    let (source, folder) = (place, folder.as_str());
     let (parent, name) = folder.rsplit_once('/').unwrap_or(("", folder));
     if git.path.is_some() && name.starts_with(OVERRIDE) {
         let common = joined(parent, COMMON_OVERRIDE);
@@ -253,6 +257,41 @@ fn override_file(
         [names, unread.into_iter().collect()].map(|names| names.iter().map(|name| joined(folder, name)).collect());
     let common = joined(folder, COMMON_OVERRIDE);
     Ok(FileChoice::Override { source, common, names, unread: Vec::into_iter(unread).next() })
+}
+
+/// Refuses a source whose override is that of another source of the Application, too.
+fn alone(place: &Pointer, source: &Source, application: &Application) -> Result<(), Problem> {
+    let seen = |source: &Source| {
+        let revision = source.target_revision.as_deref().map(str::trim).filter(|text| !matches!(*text, "" | "HEAD"));
+        let folder = source.path.as_deref().map(clean).and_then(Result::ok);
+        (plain_address(&source.repo_url), folder, revision.map(ToOwned::to_owned))
+    };
+    let sources = application.sources.each();
+    let mut others = sources.iter().filter(|(other, _)| other != place).filter(|(_, other)| other.path.is_some());
+    let Some((other, _)) = others.find(|(_, other)| other.chart.is_none() && seen(other) == seen(source)) else {
+        return Ok(());
+    };
+    let folder = source.path.as_deref().unwrap_or_default();
+    let message = format!(
+        "`{place}` and `{other}` of `{}` lie in one folder, `{folder}`, and both would read the override",
+        application.id
+    );
+    Err(Problem::new(Reason::AmbiguousSource, message)
+        .hint("use `target: HelmValues` with a values file of one of them"))
+}
+
+/// Refuses a folder or a file beside those that Argo CD reads overrides from.
+fn read_by_argo_cd(path: &str, source: &Source, application: &Application) -> Result<(), Problem> {
+    let own = clean(source.path.as_deref().unwrap_or_default()).unwrap_or_default();
+    let (names, _) = override_names(application);
+    let read: Vec<String> = names.iter().map(|name| joined(&own, name)).collect();
+    if path == own || read.iter().any(|read| read == path) {
+        return Ok(());
+    }
+    let message =
+        format!("Argo CD reads no override of `{}` at `{path}`, but at `{}`", application.id, read.join("` or `"));
+    Err(at_path(Problem::new(Reason::InvalidTarget, message))
+        .hint("leave out `path`; for a values file write `target: HelmValues`"))
 }
 
 /// The names of the override file that Argo CD reads, and one that it does not and people take for it.
