@@ -395,6 +395,18 @@ async fn values_files_keep_what_they_have() {
 }
 
 #[tokio::test]
+async fn helm_reads_the_first_document_of_a_values_file_alone() {
+    let values = |text: &str| world(&policy("{ target: HelmValues }"), &[("chart/values.yaml", text)]);
+    insta::assert_snapshot!(said(&values("a: b\n---\nimage:\n  tag: 1.0.0\n").look().await), @"UnusableFile: `image.tag` stands in document 2 of `chart/values.yaml`, and Helm reads the first alone; leave one document in the file");
+    insta::assert_snapshot!(said(&values("---\n---\nimage:\n  tag: 1.0.0\n").look().await), @"UnusableFile: `chart/values.yaml` begins with an empty document, and Helm reads no other; leave one document in the file");
+    assert_eq!(values("---\n...\n").look().await.images[0].reason, Reason::UnusableFile);
+    let both = "image:\n  tag: 1.0.0\n---\nimage:\n  tag: 1.0.0\n";
+    let mut first = values(both);
+    first.look().await;
+    assert_eq!(text(&first, "chart/values.yaml"), both.replacen("1.0.0", "1.0.2", 1));
+}
+
+#[tokio::test]
 async fn a_name_without_registry_stays_where_it_is_the_images() {
     let image =
         "image: registry.example/app, constraint: ~1.0, target: { helm: { name: image.repository, tag: image.tag } }";

@@ -35,6 +35,28 @@ pub fn documents(text: &str) -> Vec<Document> {
     found
 }
 
+/// Whether the first document of `text`, the only one that many programs read, is empty, and marked as a document all the same: a `---`,
+/// and then another or a `...` before anything else.
+pub fn starts_empty(text: &str) -> bool {
+    let mut marked = false;
+    for line in text.trim_start_matches('\u{feff}').lines() {
+        let trimmed = line.trim();
+        let prefix = !marked && (line.starts_with('%') || is_marker(line, "..."));
+        if is_marker(line, "---") {
+            let rest = line[3..].trim();
+            if marked || !(rest.is_empty() || rest.starts_with('#')) {
+                return marked;
+            }
+            marked = true;
+        } else if is_marker(line, "...") && marked {
+            return true;
+        } else if !prefix && !trimmed.is_empty() && !trimmed.starts_with('#') {
+            return false;
+        }
+    }
+    false
+}
+
 /// A document in the making.
 struct Chunk {
     start: usize,
@@ -86,6 +108,26 @@ mod tests {
     fn check(text: &str, expected: &[(usize, &str)]) {
         let found: Vec<_> = documents(text).into_iter().map(|found| (found.line, &text[found.range])).collect();
         assert_eq!(found, expected, "{text:?}");
+    }
+
+    #[test]
+    fn an_empty_document_may_come_first() {
+        for text in
+            ["---\n---\na: 1\n", "# c\n---\n# d\n--- {a: 1}\n", "---\n...\n", "\u{feff}--- # c\r\n...\r\na: 1\r\n"]
+        {
+            assert!(starts_empty(text), "{text:?}");
+        }
+        for text in [
+            "",
+            "---\n",
+            "---\na: 1\n---\n",
+            "# c\n---\na: 1\n",
+            "--- {a: 1}\n---\n",
+            "%YAML 1.2\n---\na: 1\n",
+            "a: 1\n...\n",
+        ] {
+            assert!(!starts_empty(text), "{text:?}");
+        }
     }
 
     #[test]

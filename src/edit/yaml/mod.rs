@@ -21,7 +21,7 @@ mod write;
 
 use crate::model::{Node, Operation, Pointer};
 
-pub use documents::{Document, documents};
+pub use documents::{Document, documents, starts_empty};
 pub use find::Standing;
 pub use read::Value;
 pub use scalar::reads_as_text;

@@ -42,6 +42,8 @@ pub enum FileChoice {
         keys: FileKeys,
         /// Whether it is made where it is missing.
         create: bool,
+        /// Whether Helm reads it, which reads the first document alone.
+        values: bool,
     },
     /// A kustomization file.
     Kustomization {
@@ -71,7 +73,7 @@ impl Destination {
                     return Err(problem.at(file_at("")));
                 };
                 let path = clean(&target.path).map_err(|problem| problem.at(file_at(".file.path")))?;
-                let file = FileChoice::Keys { path, keys: target.keys.clone(), create: target.create };
+                let file = FileChoice::Keys { path, keys: target.keys.clone(), create: target.create, values: false };
                 (owning_source(git, image, application)?, file)
             }
             GitTarget::Application => {
@@ -366,7 +368,7 @@ fn values_file<'a>(
         }
         None => (source, resolved(path, git, Some(source), application)?),
     };
-    Ok((Some(source), FileChoice::Keys { path, keys, create: git.create }))
+    Ok((Some(source), FileChoice::Keys { path, keys, create: git.create, values: true }))
 }
 
 fn no_values_file(application: &Application, several: &[&str]) -> Problem {

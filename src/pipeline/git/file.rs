@@ -97,13 +97,14 @@ impl FilePlace {
                 let slot = override_slot(image, application, &source, (&branch, &common), (&path, &found), snapshot)?;
                 Ok(made(path, found, 0, slot))
             }
-            FileChoice::Keys { path, keys, create } => {
+            FileChoice::Keys { path, keys, create, values } => {
                 let found = snapshot.file(&branch, &path)?;
                 if found.text.is_none() && !create {
                     let hint = "correct the path, or write `create: true` to make it";
                     return Err(not_found(&path, &branch).hint(hint));
                 }
-                let document = found.text.as_deref().map_or(Ok(0), |text| keyed_file::document(&path, text, &keys))?;
+                let meant = if values { keyed_file::values_document } else { keyed_file::document };
+                let document = found.text.as_deref().map_or(Ok(0), |text| meant(&path, text, &keys))?;
                 Ok(made(path, found, document, FileSlot::Keys(keys)))
             }
             FileChoice::Kustomization { names, image } => {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::sheet::FileEdit;
-use crate::edit::yaml::{Value, documents, read};
+use crate::edit::yaml::{Value, documents, read, starts_empty};
 use crate::model::{
     Current, FileKeys, Image, ImageReference, KeyPath, KeyStep, Node, Operation, Pointer, Problem, Reason,
 };
@@ -29,16 +29,41 @@ struct Way {
 pub(super) fn document(path: &str, text: &str, keys: &FileKeys) -> Result<usize, Problem> {
     let count = documents(text).len();
     let Some(key) = keys.main().filter(|_| count > 1) else { return Ok(0) };
-    let has = |number: &usize| {
-        let root = read(text, *number).ok();
-        root.is_some_and(|root| way(path, &root, key).is_ok_and(|way| way.text.is_some()))
-    };
-    let found: Vec<usize> = (0..count).filter(has).collect();
+    let found = standing(path, text, key);
     if let [one] = found.as_slice() {
         return Ok(*one);
     }
     let message = format!("`{path}` holds {count} documents, and `{key}` stands in {} of them", found.len());
     Err(Problem::new(Reason::UnusableFile, message).hint("name a key that stands in one of them"))
+}
+
+/// The document of `text` that Helm reads, which is the first alone.
+///
+/// # Errors
+/// A problem where the version's key stands in another one, or the first one is empty: what is written would not be read.
+pub(super) fn values_document(path: &str, text: &str, keys: &FileKeys) -> Result<usize, Problem> {
+    let unusable = |message: String| {
+        let problem = Problem::new(Reason::UnusableFile, message);
+        Err(problem.hint("leave one document in the file"))
+    };
+    if starts_empty(text) {
+        return unusable(format!("`{path}` begins with an empty document, and Helm reads no other"));
+    }
+    let key = keys.main().filter(|_| documents(text).len() > 1);
+    let Some((key, other)) = key.and_then(|key| Some((key, *standing(path, text, key).first()?))) else { return Ok(0) };
+    if other == 0 {
+        return Ok(0);
+    }
+    unusable(format!("`{key}` stands in document {} of `{path}`, and Helm reads the first alone", other + 1))
+}
+
+/// The documents in which a text stands at `key`.
+fn standing(path: &str, text: &str, key: &KeyPath) -> Vec<usize> {
+    let has = |number: &usize| {
+        let root = read(text, *number).ok();
+        root.is_some_and(|root| way(path, &root, key).is_ok_and(|way| way.text.is_some()))
+    };
+    (0..documents(text).len()).filter(has).collect()
 }
 
 /// Where each key leads in a document, in the one form of all its spellings; of a key that leads nowhere its text.
