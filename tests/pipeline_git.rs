@@ -440,6 +440,26 @@ async fn missing_values_files_are_made_only_when_asked() {
 }
 
 #[tokio::test]
+async fn no_file_is_made_in_the_place_of_another() {
+    let values = "image:\n  tag: 1.0.0\n";
+    let mut through =
+        world(&policy("{ target: HelmValues, path: /env/v.yaml/l.yaml, create: true }"), &[("env/v.yaml", values)]);
+    insta::assert_snapshot!(said(&through.look().await), @"UnusableFile: `env/v.yaml/l.yaml` of `https://git.example/web` is not edited: it is a path that leads through a file");
+    assert_eq!(text(&through, "env/v.yaml"), values);
+    let file = |path: &str, key: &str| {
+        format!("forceUpdate: true, target: {{ file: {{ path: {path}, keys: {{ tag: {key} }}, create: true }} }}")
+    };
+    let (one, two) = (file("n", "a"), file("n/b", "b"));
+    let mut nested = World::new(&format!("applications: [{{ name: app }}]\nimages: [{{ image: registry.example/app, {one} }}, {{ image: registry.example/app, alias: two, {two} }}]\nwriteBack: {{ method: Git, git: {{ target: Files }} }}"))
+        .helm("app", &[], &["registry.example/app:1.0.0"])
+        .tags(APP, &["1.0.0", "1.0.2"]);
+    nested.git.push(REPOSITORY, "main", "README.md", "read me\n");
+    let report = nested.look().await;
+    assert!(said(&report).contains("`n/b` and `n` cannot both be files"), "{}", said(&report));
+    assert_eq!((text(&nested, "n").as_str(), text(&nested, "n/b").as_str()), ("a: 1.0.2\n", "missing"));
+}
+
+#[tokio::test]
 async fn kustomizations_are_changed_by_entry() {
     let file = "resources: [a.yaml]\nimages:\n- name: app # ours\n  newName: registry.example/app\n  newTag: 1.0.0\n  tagSuffix: -x\n- name: other\n  newTag: \"2\"\nopenapi: {path: x}\n";
     let mut world = world(&policy("{ target: Kustomization }"), &[("base/kustomization.yml", file)]);

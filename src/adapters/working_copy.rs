@@ -80,12 +80,13 @@ impl WorkingCopies {
         for (position, part) in parts.iter().enumerate() {
             here.push(part);
             if let Some(text) = self.state().would_be.get(&here) {
-                return Ok(GitEntry::File(text.clone()));
+                let whole = position + 1 == parts.len();
+                return Ok(if whole { GitEntry::File(text.clone()) } else { through_a_file() });
             }
             let metadata = match fs::symlink_metadata(&here) {
                 Ok(metadata) => metadata,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(GitEntry::Missing),
-                Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Ok(GitEntry::Missing),
+                Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Ok(through_a_file()),
                 Err(error) => return Err(error),
             };
             if metadata.is_symlink() {
@@ -95,7 +96,7 @@ impl WorkingCopies {
                 return Ok(GitEntry::Other(format!("`{}`, a repository of its own", parts[..=position].join("/"))));
             }
             if metadata.is_file() && position + 1 < parts.len() {
-                return Ok(GitEntry::Missing);
+                return Ok(through_a_file());
             }
             if metadata.is_file() && metadata.len() > LONGEST {
                 return Ok(GitEntry::Other(format!("a file of more than {} MiB", LONGEST / 1024 / 1024)));
@@ -262,6 +263,11 @@ impl Git for WorkingCopies {
     fn stand(&self, _: &PolicyId, _: &[ApplicationId], _: Vec<GitPlan>) {
         // Nothing stands on another branch, as none is written.
     }
+}
+
+/// What stands at a path of which a part is a file.
+fn through_a_file() -> GitEntry {
+    GitEntry::Other("a path that leads through a file".to_owned())
 }
 
 /// Why a commit that `plan` wants is not made in a working copy.

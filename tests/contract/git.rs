@@ -63,7 +63,7 @@ async fn reading(git: &dyn Git, remote: &dyn Remote, now: fn() -> Timestamp) {
         file(FILES[1].1),
         folder(&["down"]),
         GitEntry::Missing,
-        GitEntry::Missing,
+        GitEntry::Other("a path that leads through a file".to_owned()),
         folder(&["README.md", "deep", "values.yaml"]),
     ];
     assert_eq!(entries, expected, "entries come in the order of the paths, byte by byte");
@@ -212,6 +212,12 @@ async fn creating(git: &dyn Git, remote: &dyn Remote, now: fn() -> Timestamp) {
     assert_eq!(remote.text("main", path).await.as_deref(), Some("image:\n  tag: 1.0.0\n"));
     let again = git.write(plan(remote, "web", vec![create(path)])).await.expect_err("it is there by now");
     assert!(again.changed);
+    let within = git.write(plan(remote, "web", vec![create("new folder/ü/.argocd-source-web.yaml/below")])).await;
+    assert!(within.is_err(), "a file is no folder: {within:?}");
+    assert_eq!(remote.text("main", path).await.as_deref(), Some("image:\n  tag: 1.0.0\n"), "and stays what it is");
+    let nested = ["one", "one/two"].map(|path| git.write(plan(remote, path, vec![create(path)])));
+    let nested = futures::future::join_all(nested).await;
+    assert_eq!(nested.iter().filter(|written| written.is_ok()).count(), 1, "not both can be files: {nested:?}");
     remote.push("main", "comments.yaml", "# only a comment\n").await;
     git.tip(&remote.repository(), now()).await.expect("a tip");
     git.write(plan(remote, "web", vec![create("comments.yaml")])).await.expect("a file without a document");

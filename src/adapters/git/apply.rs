@@ -7,7 +7,7 @@ use crate::edit::yaml;
 use crate::model::{
     CommitAuthor, CommitSigning, CommitVia, FileChange, GitEntry, GitPlan, Node, Operation, Pointer, Reason, Step,
 };
-use crate::pipeline::git::{ChangeError, changed, combined};
+use crate::pipeline::git::{ChangeError, changed, combined, one_in_the_other};
 use crate::ports::GitError;
 
 /// How many items of a list are compared with one that is to be appended.
@@ -112,6 +112,13 @@ fn changes(files: &Files, plan: &GitPlan) -> Result<Files, GitError> {
             GitEntry::Folder(_) => return Err(not_a_file(&change.path, "a folder")),
             GitEntry::Other(what) => return Err(not_a_file(&change.path, what)),
         };
+        if before.is_none() {
+            let files = || all.iter().chain(files).filter(|(_, standing)| matches!(standing.entry, GitEntry::File(_)));
+            if let Some((other, _)) = files().find(|(other, _)| one_in_the_other(other, &change.path)) {
+                let message = format!("`{}` is not made beside `{other}`: one would lie in the other", change.path);
+                return Err(GitError::new(Reason::InvalidTarget, message));
+            }
+        }
         let text = changed(before, change).map_err(|error| match error {
             ChangeError::Changed { .. } => GitError::changed(error.to_string()),
             ChangeError::Refused { .. } => GitError::new(Reason::CannotEditLosslessly, error.to_string()),

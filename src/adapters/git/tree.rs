@@ -171,7 +171,7 @@ fn step<'a>(entries: &[TreeEntry<'_>], mut rest: Vec<&'a str>) -> Way<'a> {
         (b"120000", true) => other("a link"),
         (b"120000", false) => other("a path that leads through a link"),
         (b"160000", _) => other("a submodule"),
-        (_, false) => Way::End(GitEntry::Missing),
+        (_, false) => other("a path that leads through a file"),
         (b"100755", true) => Way::Blob(id.clone(), "100755"),
         (_, true) => Way::Blob(id.clone(), PLAIN),
     }

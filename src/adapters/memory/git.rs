@@ -190,7 +190,7 @@ impl State {
         for parent in parents {
             match files.get(parent) {
                 Some(GitEntry::Other(what)) => return GitEntry::Other(format!("`{parent}`, {what}")),
-                Some(GitEntry::File(_)) => return GitEntry::Missing,
+                Some(GitEntry::File(_)) => return GitEntry::Other("a path that leads through a file".to_owned()),
                 Some(GitEntry::Missing | GitEntry::Folder(_)) | None => {}
             }
         }

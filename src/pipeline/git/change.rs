@@ -49,6 +49,12 @@ pub fn changed(before: Option<&str>, change: &FileChange) -> Result<String, Chan
     }
 }
 
+/// Whether one of two paths lies in the other, so that not both can be files.
+pub fn one_in_the_other(one: &str, other: &str) -> bool {
+    let inside = |path: &str, folder: &str| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+    inside(one, other) || inside(other, one)
+}
+
 /// `text` behind comments, in their line ends.
 pub(super) fn behind(before: &str, text: &str) -> String {
     let eol = if before.contains("\r\n") { "\r\n" } else { "\n" };

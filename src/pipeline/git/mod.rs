@@ -22,7 +22,7 @@ pub(super) mod snapshot;
 mod standing;
 mod write;
 
-pub use change::{ChangeError, changed};
+pub use change::{ChangeError, changed, one_in_the_other};
 pub use destination::same_repository;
 pub use message::{combined, is_ours};
 pub use standing::Standing;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
+use super::change::one_in_the_other;
 use super::destination::Destination;
 use super::message::{references, trailers};
 use super::sheet::Sheet;
@@ -56,6 +57,11 @@ pub fn jobs(policy: &Policy, git: &GitWriteBack, application: &Arc<Application>,
             changes: Vec::new(),
         });
         if draft.version().is_none() {
+            continue;
+        }
+        if let Some(other) = work.sheets.iter().map(Sheet::path).find(|other| one_in_the_other(other, &file.path)) {
+            let message = format!("`{}` and `{other}` cannot both be files: one would lie in the other", file.path);
+            draft.fail(Reason::InvalidTarget, message);
             continue;
         }
         let same = |sheet: &Sheet| sheet.path() == file.path && sheet.document() == file.document;
