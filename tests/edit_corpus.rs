@@ -11,7 +11,7 @@
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
-use fairlead::edit::yaml::{EditError, apply, documents};
+use fairlead::edit::yaml::{EditError, Value, apply, documents, read};
 use fairlead::model::{Node, Operation, Pointer, Step};
 use proptest::prelude::*;
 
@@ -117,6 +117,27 @@ fn a_file_of_two_megabytes_is_changed_in_one_place() {
     let after = apply(&text, 0, &operations).expect("a change");
     assert_eq!(after, text.replace("tag: 1.0.9000}", "tag: \"2.0\"}"));
     assert_eq!(apply(&after, 0, &operations[1..]), Ok(after.clone()), "a second run changes nothing");
+}
+
+/// Long enough that a look through the whole text for each alias, or for each key that a merge brings, would show.
+#[test]
+fn many_aliases_and_merged_keys_are_read_in_few_passes() {
+    let begun = std::time::Instant::now();
+    let pair = |number: usize| format!("k{number}: &a{number} {{a: b}}\nm{number}: *a{number}\n");
+    let pairs = (0..30_000).fold(String::new(), |text, number| text + &pair(number));
+    let text = format!("{pairs}image:\n  tag: 1.0.0\n");
+    let root = read(&text, 0).expect("it can be read");
+    let other = root.get("m29999").and_then(|value| value.get("a"));
+    assert_eq!(other.and_then(Value::text), Some("b"), "aliases are followed");
+    let at = Pointer::root().key("image").key("tag");
+    let after = apply(&text, 0, &[Operation::Replace(at, Node::text("1.0.1"))]);
+    assert_eq!(after, Ok(text.replace("1.0.0", "1.0.1")));
+    let keys = |name: &str| (0..20_000).fold(String::new(), |text, number| text + &format!("  {name}{number}: 1\n"));
+    let text = format!("base: &base\n{}own:\n  <<: *base\n{}", keys("a"), keys("b"));
+    let own = read(&text, 0).expect("it can be read");
+    let Some(Value::Map(entries)) = own.get("own") else { panic!("a mapping") };
+    assert_eq!(entries.len(), 40_000);
+    assert!(begun.elapsed() < std::time::Duration::from_secs(40), "{:?}", begun.elapsed());
 }
 
 fn check_change(name: &str, before: &str, after: &str, number: usize, operation: &Operation, wanted: &str) {

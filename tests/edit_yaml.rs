@@ -53,6 +53,20 @@ fn check_in(before: &str, document: usize, operations: &[Operation], after: &str
     }
 }
 
+#[test]
+fn a_key_that_is_an_alias_is_a_key() {
+    let text = "a: &a tag\nimage:\n  *a : 1.0.0\n";
+    assert_eq!(
+        refusal(text, set("image.tag", "1.0.1")),
+        "line 3: the key `tag` is an alias; write the key itself there first"
+    );
+    assert_eq!(
+        refusal(text, add("image.tag", "1.0.1")),
+        "line 3: the key `tag` is an alias; write the key itself there first"
+    );
+    check(text, add("image.other", "b"), "a: &a tag\nimage:\n  *a : 1.0.0\n  other: b\n");
+}
+
 fn refusal(before: &str, operation: Operation) -> String {
     match apply(before, 0, &[operation]) {
         Ok(text) => format!("not refused: {text:?}"),

@@ -97,6 +97,10 @@ pub(super) fn entry<'t>(parsed: &Parsed<'_>, entries: &'t [Entry], key: &str) ->
             return Err(refused(key, format!("the key `{twice}` stands here a second time")));
         }
     }
+    let alias = |entry: &&Entry| matches!(entry.key.content, Content::Alias(_)) && parsed.key(&entry.key) == Some(key);
+    if let Some(entry) = entries.iter().find(alias) {
+        return Err(refused(&entry.key, format!("the key `{key}` is an alias; write the key itself there first")));
+    }
     let found = entries.iter().find(|entry| entry.key.text() == Some(key));
     let merge = entries.iter().find(|entry| entry.key.text() == Some("<<"));
     match (found, merge) {
@@ -110,7 +114,7 @@ pub(super) fn entry<'t>(parsed: &Parsed<'_>, entries: &'t [Entry], key: &str) ->
 /// Whether a merge key's value may provide `key`. What it merges from elsewhere is looked up one level deep; deeper, it may.
 fn may_provide(parsed: &Parsed<'_>, merged: &Tree, key: &str) -> bool {
     match &merged.content {
-        Content::Alias(anchor) => anchored(&parsed.root, *anchor).is_none_or(|source| match &source.content {
+        Content::Alias(anchor) => parsed.anchored(*anchor).is_none_or(|source| match &source.content {
             Content::Map { entries, .. } => {
                 entries.iter().any(|entry| entry.key.text().is_none_or(|text| text == key || text == "<<"))
             }
@@ -121,19 +125,6 @@ fn may_provide(parsed: &Parsed<'_>, merged: &Tree, key: &str) -> bool {
             entries.iter().any(|entry| entry.key.text().is_none_or(|text| text == key || text == "<<"))
         }
         Content::Scalar { .. } => true,
-    }
-}
-
-pub(super) fn anchored(tree: &Tree, anchor: usize) -> Option<&Tree> {
-    if tree.properties.anchor == Some(anchor) {
-        return Some(tree);
-    }
-    match &tree.content {
-        Content::Scalar { .. } | Content::Alias(_) => None,
-        Content::List { items, .. } => items.iter().find_map(|item| anchored(item, anchor)),
-        Content::Map { entries, .. } => {
-            entries.iter().find_map(|entry| anchored(&entry.key, anchor).or_else(|| anchored(&entry.value, anchor)))
-        }
     }
 }
 

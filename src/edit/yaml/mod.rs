@@ -85,12 +85,7 @@ pub fn apply(text: &str, document: usize, operations: &[Operation]) -> Result<St
     let count = all.len();
     let wanted = all.into_iter().nth(document).ok_or(EditError::NoDocument { number: document, count })?;
     let Document { range, line } = wanted;
-    let mut body = text[range.clone()].to_owned();
-    for operation in operations {
-        let before = Parsed::new(&body, line)?;
-        let after = step(&before, operation)?;
-        body = after.unwrap_or(body);
-    }
+    let body = all_steps(&Parsed::new(&text[range.clone()], line)?, operations)?;
     Ok([&text[..range.start], &body, &text[range.end..]].concat())
 }
 
@@ -147,8 +142,29 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// The text after one operation; `None` when it asks for what is there already.
-fn step(before: &Parsed<'_>, operation: &Operation) -> Result<Option<String>, EditError> {
+/// The text after all operations. Each text is parsed once: what shows that a change was exact is what the next one is made on.
+fn all_steps(before: &Parsed<'_>, operations: &[Operation]) -> Result<String, EditError> {
+    for (position, operation) in operations.iter().enumerate() {
+        if let Some((text, line)) = step(before, operation)? {
+            let place = place_of(operation);
+            let not_lossless = || EditError::NotLossless { line, place: place.clone() };
+            let after = Parsed::new(&text, before.first_line).map_err(|_| not_lossless())?;
+            if !check::differs_only_by(before, &after, operation) {
+                return Err(not_lossless());
+            }
+            return all_steps(&after, &operations[position + 1..]);
+        }
+    }
+    Ok(before.text.to_owned())
+}
+
+const fn place_of(operation: &Operation) -> &Pointer {
+    let (Operation::Test(place, _) | Operation::Replace(place, _) | Operation::Add(place, _)) = operation;
+    place
+}
+
+/// The text after one operation, and the line of its place; `None` when it asks for what is there already.
+fn step(before: &Parsed<'_>, operation: &Operation) -> Result<Option<(String, usize)>, EditError> {
     let (pointer, edits) = match operation {
         Operation::Test(pointer, node) => return find::test(before, pointer, node).map(|()| None),
         Operation::Replace(pointer, node) => (pointer, splice::replace(before, pointer, node)?),
@@ -159,7 +175,5 @@ fn step(before: &Parsed<'_>, operation: &Operation) -> Result<Option<String>, Ed
     }
     let line = find::line(before, pointer);
     let not_lossless = || EditError::NotLossless { line, place: pointer.clone() };
-    let text = splice::spliced(before.text, edits).ok_or_else(not_lossless)?;
-    let after = Parsed::new(&text, before.first_line).map_err(|_| not_lossless())?;
-    if check::differs_only_by(before, &after, operation) { Ok(Some(text)) } else { Err(not_lossless()) }
+    splice::spliced(before.text, edits).map(|text| Some((text, line))).ok_or_else(not_lossless)
 }

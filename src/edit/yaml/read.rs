@@ -1,7 +1,8 @@
 //! What a document holds, with scalars as they are written: `1.10` stays `1.10`.
 
+use std::collections::BTreeSet;
+
 use super::EditError;
-use super::find::anchored;
 use super::tree::{Content, Parsed, Tree};
 
 /// More nodes than any file of people has, aliases followed.
@@ -57,7 +58,7 @@ impl Reader<'_> {
         Ok(match &tree.content {
             Content::Scalar { .. } if tree.is_null() => Value::Null,
             Content::Scalar { text, .. } => Value::Text(text.clone()),
-            Content::Alias(anchor) => match anchored(&self.parsed.root, *anchor) {
+            Content::Alias(anchor) => match self.parsed.anchored(*anchor) {
                 // An anchor that holds its own alias has no end.
                 Some(source) if source.range.end <= tree.start => self.value(source)?,
                 _ => Value::Null,
@@ -68,12 +69,14 @@ impl Reader<'_> {
             Content::Map { entries, .. } => {
                 let (mut own, mut merged) = (Vec::new(), Vec::new());
                 for entry in entries {
-                    let Some(key) = entry.key.text() else { continue };
+                    let Some(key) = self.parsed.key(&entry.key) else { continue };
                     let value = self.value(&entry.value)?;
                     if key == "<<" { merged.push(value) } else { own.push((key.to_owned(), value)) }
                 }
+                let mut known: BTreeSet<String> =
+                    if merged.is_empty() { BTreeSet::new() } else { own.iter().map(|(key, _)| key.clone()).collect() };
                 for value in merged {
-                    merge(&mut own, value);
+                    merge(&mut own, &mut known, value);
                 }
                 Value::Map(own)
             }
@@ -81,17 +84,17 @@ impl Reader<'_> {
     }
 }
 
-/// Adds what a merge key brings and the mapping has not.
-fn merge(own: &mut Vec<(String, Value)>, merged: Value) {
+/// Adds what a merge key brings and the mapping has not; `known` are the keys that it has.
+fn merge(own: &mut Vec<(String, Value)>, known: &mut BTreeSet<String>, merged: Value) {
     match merged {
         Value::Map(entries) => {
             for (key, value) in entries {
-                if !own.iter().any(|(own, _)| *own == key) {
+                if known.insert(key.clone()) {
                     own.push((key, value));
                 }
             }
         }
-        Value::List(items) => items.into_iter().for_each(|item| merge(own, item)),
+        Value::List(items) => items.into_iter().for_each(|item| merge(own, known, item)),
         Value::Null | Value::Text(_) => {}
     }
 }

@@ -1,6 +1,6 @@
 //! A YAML document as a tree whose nodes know their bytes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use granit_parser::{Event, Parser, ScalarStyle, Span, StrInput, StructureStyle, Tag, options};
@@ -20,6 +20,8 @@ pub(super) struct Parsed<'a> {
     pub comments: Vec<Range<usize>>,
     /// Anchors that an alias refers to.
     pub shared: BTreeSet<usize>,
+    /// The ways from the root to the nodes with anchors: positions in lists; in mappings, keys at even and values at odd ones.
+    anchors: BTreeMap<usize, Vec<usize>>,
 }
 
 /// A node.
@@ -78,6 +80,18 @@ impl Tree {
         self.properties.tag.is_none() && matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL")
     }
 
+    /// The child at a position: an item; of a mapping the keys at even and the values at odd positions.
+    fn child(&self, position: usize) -> Option<&Self> {
+        match &self.content {
+            Content::Scalar { .. } | Content::Alias(_) => None,
+            Content::List { items, .. } => items.get(position),
+            Content::Map { entries, .. } => {
+                let entry = entries.get(position / 2)?;
+                Some(if position.is_multiple_of(2) { &entry.key } else { &entry.value })
+            }
+        }
+    }
+
     /// Whether the node is `{}`.
     pub fn is_empty_map(&self) -> bool {
         matches!(&self.content, Content::Map { entries, .. } if entries.is_empty())
@@ -108,7 +122,35 @@ impl<'a> Parsed<'a> {
         };
         let root = builder.document()?;
         let Builder { comments, shared, .. } = builder;
-        Ok(Self { text, first_line, root, comments, shared })
+        let mut anchors = BTreeMap::new();
+        anchored(&root, &mut Vec::new(), &mut anchors);
+        Ok(Self { text, first_line, root, comments, shared, anchors })
+    }
+
+    /// The node that has the anchor.
+    pub fn anchored(&self, anchor: usize) -> Option<&Tree> {
+        self.anchors.get(&anchor)?.iter().try_fold(&self.root, |tree, position| tree.child(*position))
+    }
+
+    /// The text of a key, also of one that is an alias.
+    pub fn key<'t>(&'t self, key: &'t Tree) -> Option<&'t str> {
+        match &key.content {
+            Content::Alias(anchor) => self.anchored(*anchor)?.text(),
+            Content::Scalar { .. } | Content::List { .. } | Content::Map { .. } => key.text(),
+        }
+    }
+}
+
+/// Adds the ways to the nodes in `tree` that have anchors; `way` leads to it.
+fn anchored(tree: &Tree, way: &mut Vec<usize>, found: &mut BTreeMap<usize, Vec<usize>>) {
+    if let Some(anchor) = tree.properties.anchor {
+        found.entry(anchor).or_insert_with(|| way.clone());
+    }
+    for position in 0.. {
+        let Some(child) = tree.child(position) else { break };
+        way.push(position);
+        anchored(child, way, found);
+        way.pop();
     }
 }
 
