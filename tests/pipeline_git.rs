@@ -580,6 +580,41 @@ async fn the_manifest_of_the_application_is_changed_in_git() {
 }
 
 #[tokio::test]
+async fn a_manifest_is_read_as_it_is_written() {
+    let image = "image: registry.example/app, constraint: ~1, allowTags: { any: true }, target: { helm: { values: { tag: image.tag } } }";
+    let git = "{ target: Application, path: /apps/app.yaml }";
+    let manifest = "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: { name: app }\nspec:\n  source:\n    repoURL: https://git.example/web\n    path: chart\n    helm:\n      valuesObject:\n        image:\n          tag: 1.9 # plain\n";
+    let mut world = world(&policy_of(image, git), &[("apps/app.yaml", manifest)]);
+    world.push(APP, "1.10", "2026-04-01T00:00:00Z");
+    world.look().await;
+    assert_eq!(text(&world, "apps/app.yaml"), manifest.replace("1.9", "\"1.10\""));
+    let list = format!("apiVersion: v1\nkind: List\nitems:\n- {}", manifest.trim_end().replace('\n', "\n  "));
+    let mut world = self::world(&policy(git), &[("apps/app.yaml", &list)]);
+    insta::assert_snapshot!(said(&world.look().await), @"UnusableFile: `apps/app.yaml` holds the Application `app` in a List, whose items are not edited; give it a document of its own");
+}
+
+#[tokio::test]
+async fn sources_that_lie_in_no_git_repository_are_not_taken_for_one() {
+    let source = json!({ "repoURL": "oci://registry.example/charts/web", "path": ".", "targetRevision": "1.2.3" });
+    for (git, expected) in
+        [("{}", "which has no folder in Git"), ("{ target: HelmValues }", "it has no values file in Git")]
+    {
+        let mut oci = World::new(&policy(git))
+            .application(
+                "app",
+                json!({ "source": source }),
+                json!({ "sourceType": "Helm", "summary": { "images": ["registry.example/app:1.0.0"] } }),
+            )
+            .tags(APP, &["1.0.0", "1.0.2"]);
+        let report = oci.look().await;
+        assert!(said(&report).contains(expected), "{}", said(&report));
+    }
+    let mut outside = world(&policy("{}"), &[]);
+    outside.edit("app", |object| object["spec"]["source"]["path"] = json!("../x"));
+    insta::assert_snapshot!(said(&outside.look().await), @"InvalidTarget: the path of the source of `argocd/app`: `../x` leads out of the repository; correct `path` of the source");
+}
+
+#[tokio::test]
 async fn values_files_of_another_source_are_found() {
     let values = "image:\n  tag: 1.0.0\n";
     let mut world = world(&policy("{ target: HelmValues }"), &[]);
@@ -597,7 +632,7 @@ async fn values_files_of_another_source_are_found() {
         Some("image:\n  tag: 1.0.2\n")
     );
     world.rewrite(&policy("{}"));
-    insta::assert_snapshot!(said(&world.look().await), @"InvalidTarget: spec.writeBack.git.path: the source of `argocd/app` is a chart of a Helm repository, which has no folder in Git; use `target: HelmValues` with a values file of another source, `path: $name/values.yaml`");
+    insta::assert_snapshot!(said(&world.look().await), @"InvalidTarget: spec.writeBack.git.path: the source of `argocd/app` is a chart of a registry or Helm repository, which has no folder in Git; use `target: HelmValues` with a values file of another source, `path: $name/values.yaml`");
     world.rewrite(&policy("{ target: HelmValues, path: $none/values.yaml }"));
     insta::assert_snapshot!(said(&world.look().await), @"InvalidTarget: spec.writeBack.git.path: no source of `argocd/app` has the name `ref: none`");
 }

@@ -207,6 +207,13 @@ impl SourceKind {
     }
 }
 
+impl Source {
+    /// Whether it lies in a Git repository: not in a Helm repository, and in no registry of OCI artifacts.
+    pub fn in_git(&self) -> bool {
+        self.chart.is_none() && !self.repo_url.starts_with("oci://")
+    }
+}
+
 impl Sources {
     /// The sources one by one, each with where it stands in the Application.
     pub fn each(&self) -> Vec<(Pointer, &Source)> {

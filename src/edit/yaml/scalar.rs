@@ -48,7 +48,11 @@ const WORDS: &[&str] = &["", "~", "null", "true", "false", "yes", "no", "on", "o
 
 /// Whether `text`, written without quotes, is a text to every loader: no number, date, boolean or null under YAML 1.1 or 1.2.
 pub fn reads_as_text(text: &str) -> bool {
-    !WORDS.contains(&text.to_ascii_lowercase().as_str()) && !NUMBER_OR_DATE.is_match(text)
+    // Some loaders take `_` away wherever it stands in what begins like a number: `0_x1F` is 31.
+    let begins_as_number = text.starts_with(|first: char| first.is_ascii_digit() || matches!(first, '+' | '-' | '.'));
+    let number = NUMBER_OR_DATE.is_match(text)
+        || (begins_as_number && text.contains('_') && NUMBER_OR_DATE.is_match(&text.replace('_', "")));
+    !WORDS.contains(&text.to_ascii_lowercase().as_str()) && !number
 }
 
 /// Whether `text` can stand without quotes and reads back as itself.
@@ -136,6 +140,9 @@ mod tests {
             "truely",
             "-rc"[1..].as_ref(),
             "1..2",
+            "_1",
+            "v1_2",
+            "1_2_a",
         ] {
             assert_eq!(scalar(text, Quote::None, Quote::Double, Context::Block), text);
         }
@@ -155,6 +162,11 @@ mod tests {
             "0o17",
             "0b11",
             "1_000",
+            "0_x1F",
+            "0_b11",
+            "0_o7",
+            "1_.e_3",
+            "-_1",
             "yes",
             "No",
             "ON",

@@ -129,7 +129,7 @@ fn owning_source<'a>(
     application: &'a Application,
 ) -> Result<Option<&'a Source>, Problem> {
     if let (Sources::Many(sources), None) = (&application.sources, &image.source) {
-        let mut in_git = sources.iter().filter(|source| source.chart.is_none());
+        let mut in_git = sources.iter().filter(|source| source.in_git());
         if let Some(repository) = &git.repository {
             return Ok(in_git.find(|source| same_repository(&source.repo_url, repository)));
         }
@@ -161,7 +161,7 @@ fn owning_source<'a>(
 /// The branch of the repository that belongs to `source`.
 fn branch(git: &GitWriteBack, source: Option<&Source>, application: &Application) -> Result<GitBranch, Problem> {
     let id = &application.id;
-    let of_source = source.filter(|source| source.chart.is_none()).map(|source| source.repo_url.clone());
+    let of_source = source.filter(|source| source.in_git()).map(|source| source.repo_url.clone());
     let repository = git.repository.clone().or(of_source).filter(|text| !text.is_empty()).ok_or_else(|| {
         let message = format!("the source of `{id}` lies in no Git repository, and the policy names none");
         Problem::new(Reason::InvalidTarget, message).at("spec.writeBack.git").hint("give `repository`")
@@ -171,9 +171,9 @@ fn branch(git: &GitWriteBack, source: Option<&Source>, application: &Application
     } else {
         let sources = application.sources.each();
         let in_repository = |source: &&Source| same_repository(&source.repo_url, &repository);
-        let others = || sources.iter().map(|(_, source)| *source).filter(|source| source.chart.is_none());
+        let others = || sources.iter().map(|(_, source)| *source).filter(|source| source.in_git());
         let same = source.filter(in_repository).or_else(|| others().find(in_repository));
-        let follows = same.or(source).filter(|source| source.chart.is_none());
+        let follows = same.or(source).filter(|source| source.in_git());
         follows.map_or(Ok(None), |source| followed(source, application))?
     };
     let access = match &git.secret {
@@ -207,19 +207,26 @@ fn resolved(path: &str, git: &GitWriteBack, source: Option<&Source>, id: &Applic
     if path.starts_with('/') {
         return clean(path).map_err(at_path);
     }
-    let own = source.filter(|source| source.chart.is_none()).map(|source| source.path.clone().unwrap_or_default());
+    let own = source.filter(|source| source.in_git()).map(|source| source.path.clone().unwrap_or_default());
     let folder = own.or_else(|| git.repository.as_ref().map(|_| String::new())).ok_or_else(|| {
-        let message = format!("the source of `{}` is a chart of a Helm repository, which has no folder in Git", id.id);
+        let message = format!(
+            "the source of `{}` is a chart of a registry or Helm repository, which has no folder in Git",
+            id.id
+        );
         at_path(
             Problem::new(Reason::InvalidTarget, message)
                 .hint("use `target: HelmValues` with a values file of another source, `path: $name/values.yaml`"),
         )
     })?;
-    clean(&format!("{folder}/{path}")).map_err(at_path)
+    let stays = clean(&folder).map_err(|problem| {
+        let message = format!("the path of the source of `{}`: {problem}", id.id);
+        Problem::new(Reason::InvalidTarget, message).hint("correct `path` of the source")
+    });
+    stays.and_then(|folder| clean(&format!("{folder}/{path}")).map_err(at_path))
 }
 
 fn folder(git: &GitWriteBack, source: &Source, application: &Application) -> Result<String, Problem> {
-    if source.chart.is_some() {
+    if !source.in_git() {
         // Argo CD reads the file beside the chart, which is unpacked from an archive.
         return resolved("", &GitWriteBack { repository: None, ..git.clone() }, Some(source), application);
     }
@@ -270,7 +277,7 @@ fn alone(place: &Pointer, source: &Source, application: &Application) -> Result<
     };
     let sources = application.sources.each();
     let mut others = sources.iter().filter(|(other, _)| other != place).filter(|(_, other)| other.path.is_some());
-    let Some((other, _)) = others.find(|(_, other)| other.chart.is_none() && seen(other) == seen(source)) else {
+    let Some((other, _)) = others.find(|(_, other)| other.in_git() && seen(other) == seen(source)) else {
         return Ok(());
     };
     let folder = source.path.as_deref().unwrap_or_default();
@@ -349,7 +356,7 @@ fn values_file<'a>(
         .flat_map(|helm| helm.value_files.iter().map(String::as_str))
         .filter(|file| file.starts_with('$'))
         .collect();
-    let path = match (git.path.as_deref(), source.chart.is_some() && git.repository.is_none(), lent.as_slice()) {
+    let path = match (git.path.as_deref(), !source.in_git() && git.repository.is_none(), lent.as_slice()) {
         (Some(path), _, _) => path,
         (None, false, _) => "values.yaml",
         (None, true, [one]) => one,
