@@ -394,6 +394,59 @@ async fn values_files_keep_what_they_have() {
     assert_eq!(text(&world, "chart/env/prod.yaml"), values.replace("1.0.0", "1.0.2"));
 }
 
+/// Makes the Application a Helm one with this block, beside these files, and says what became of `image.tag` in `chart/values.yaml`.
+async fn below(helm: serde_json::Value, git: &str, files: &[(&str, &str)]) -> String {
+    let values = [("chart/values.yaml", "image:\n  tag: 1.0.0\n")];
+    let mut world = world(&policy(git), &[&values, files].concat());
+    world.edit("app", |object| object["spec"]["source"]["helm"] = helm);
+    let report = world.look().await;
+    let moved = files.iter().chain(&values).find(|(path, before)| text(&world, path) != *before).map(|(path, _)| *path);
+    match moved {
+        Some(path) => format!("{}: {path}", report.images[0].reason),
+        None => said(&report),
+    }
+}
+
+#[tokio::test]
+async fn a_value_that_something_goes_before_is_not_written() {
+    const VALUES: &str = "{ target: HelmValues }";
+    let parameter = json!({ "parameters": [{ "name": "image.tag", "value": "1.0.0" }] });
+    insta::assert_snapshot!(below(parameter, VALUES, &[]).await, @"InvalidTarget: a change of `image.tag` of `chart/values.yaml` would have no effect: the Helm parameter `image.tag` of `argocd/app` goes before it; remove it there, or let that be what is written");
+    let object = json!({ "valuesObject": { "image": { "tag": "1.0.0" } } });
+    insta::assert_snapshot!(below(object, VALUES, &[]).await, @"InvalidTarget: a change of `image.tag` of `chart/values.yaml` would have no effect: the `valuesObject` of `argocd/app` goes before it; remove it there, or let that be what is written");
+    insta::assert_snapshot!(below(json!({ "values": "image: {tag: 1.0.0}" }), VALUES, &[]).await, @"InvalidTarget: a change of `image.tag` of `chart/values.yaml` would have no effect: the Helm `values` of `argocd/app` goes before it; remove it there, or let that be what is written");
+    let file = "helm:\n  parameters:\n  - name: image.tag\n    value: 1.0.0\n";
+    insta::assert_snapshot!(below(json!({}), VALUES, &[(OVERRIDE, file)]).await, @"InvalidTarget: a change of `image.tag` of `chart/values.yaml` would have no effect: the Helm parameter `image.tag` of `chart/.argocd-source-app.yaml` goes before it; remove it there, or let that be what is written");
+    let production = json!({ "valueFiles": ["values-prod.yaml"] });
+    let same = ("chart/values-prod.yaml", "image:\n  tag: 1.0.0\n");
+    insta::assert_snapshot!(below(production.clone(), VALUES, &[same]).await, @"InvalidTarget: a change of `image.tag` of `chart/values.yaml` would have no effect: `chart/values-prod.yaml`, read later, goes before it; remove it there, or let that be what is written");
+    insta::assert_snapshot!(below(json!({ "valueFiles": ["values-*.yaml"] }), VALUES, &[]).await, @"AmbiguousFile: spec.writeBack.git.path: `argocd/app` reads `values-*.yaml` after `chart/values.yaml`, and whether that says something else is not known; name the file to write, for example `path: values.yaml`");
+    let written = "Updated: chart/values.yaml";
+    let other = ("chart/values-prod.yaml", "replicas: 1\n");
+    assert_eq!(below(production.clone(), VALUES, &[other]).await, written);
+    let named = "{ target: HelmValues, path: values-prod.yaml }";
+    assert_eq!(below(production, named, &[same]).await, "Updated: chart/values-prod.yaml");
+    let beside =
+        json!({ "parameters": [{ "name": "replicas", "value": "1" }], "valuesObject": { "image": { "name": "a" } } });
+    assert_eq!(below(beside, VALUES, &[]).await, written);
+}
+
+#[tokio::test]
+async fn kustomizations_and_manifests_that_something_goes_before_are_not_written() {
+    let file = "images:\n- name: web\n  newName: registry.example/app\n  newTag: 1.0.0\n";
+    let mut kustomize = World::new(&policy("{ target: Kustomization }"))
+        .kustomize("app", &["web=registry.example/app:1.0.0"], &["registry.example/app:1.0.0"])
+        .tags(APP, &["1.0.0", "1.0.2"]);
+    kustomize.git.push(REPOSITORY, "main", "base/kustomization.yaml", file);
+    insta::assert_snapshot!(said(&kustomize.look().await), @"InvalidTarget: a change of the entry for `web` in `base/kustomization.yaml` would have no effect: `web=registry.example/app:1.0.0` in `kustomize.images` of `argocd/app` goes before it; remove it there, or let that be what is written");
+    let manifest = "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: { name: app }\nspec:\n  source:\n    repoURL: https://git.example/web\n    path: chart\n    helm:\n      parameters:\n      - { name: image.tag, value: 1.0.0 }\n";
+    let left = "helm:\n  parameters:\n  - name: image.tag\n    value: 1.0.0\n";
+    let git = "{ target: Application, path: /apps/app.yaml }";
+    let mut world = world(&policy(git), &[("apps/app.yaml", manifest), (OVERRIDE, left)]);
+    insta::assert_snapshot!(said(&world.look().await), @"InvalidTarget: a change of `spec.source.helm.parameters[name=image.tag]` would have no effect: `helm.parameters` in `chart/.argocd-source-app.yaml` goes before it; remove it there, or let that be what is written");
+    assert_eq!(text(&world, "apps/app.yaml"), manifest);
+}
+
 #[tokio::test]
 async fn helm_reads_the_first_document_of_a_values_file_alone() {
     let values = |text: &str| world(&policy("{ target: HelmValues }"), &[("chart/values.yaml", text)]);

@@ -256,6 +256,9 @@ fn used(policy: &Policy, image: &Image, application: &Arc<Application>, snapshot
     if !(stated || !live.is_empty() || image.force) {
         return Err(not_used(image, application, &held));
     }
+    if let Some(problem) = spot.hidden() {
+        return Err(problem.clone());
+    }
     let live = if held.version.is_none() { live } else { Vec::new() };
     Ok(Use { spot, held, live })
 }

@@ -80,6 +80,11 @@ impl Spot {
         }
     }
 
+    /// Why writing there would have no effect, if it would have none.
+    pub fn hidden(&self) -> Option<&Problem> {
+        self.file().and_then(|file| file.hidden.as_ref())
+    }
+
     /// The key that names the image there, for telling whose it is.
     pub fn name_key(&self) -> String {
         match self {

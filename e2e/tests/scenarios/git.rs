@@ -213,7 +213,7 @@ async fn values_and_kustomizations_of_two_applications_are_changed_in_place() {
         source["path"] = json!(format!("apps/{name}"));
         scene.application(name, source).await;
     }
-    let mut source = forge.source(json!({"kustomize": {"images": [format!("app={app}:1.0.0")]}}));
+    let mut source = forge.source(json!({"kustomize": {"namePrefix": "web-"}}));
     source["path"] = json!("base");
     scene.application("base", source).await;
     let untouched = scene.read_application("base").await["spec"].clone();
@@ -252,12 +252,11 @@ async fn github_makes_the_commit_where_the_policy_says_so() {
     scene.project("default", &json!({"sourceRepos": ["*"]})).await;
     scene.registry().push_all(&scene.repository("app"), &["1.0.0", "1.0.1"]).await;
     let image = scene.image("app");
-    let mut source = Scene::helm(&image, "1.0.0");
-    (source["repoURL"], source["path"]) = (json!(url), json!("apps/web"));
+    let source = json!({"repoURL": url, "path": "apps/web", "targetRevision": "main", "helm": {"releaseName": "web"}});
     scene.application("web", source).await;
     let _fairlead = forge.start(&scene, &[]).await;
     let settings = json!({"target": "HelmValues", "commit": {"via": "GitHubApi"}});
-    let images = json!([{"image": image, "target": {"helm": {"tag": "image.tag"}}}]);
+    let images = json!([{"image": image, "forceUpdate": true, "target": {"helm": {"tag": "image.tag"}}}]);
     scene.policy("web", policy(&["web"], images.clone(), settings)).await;
 
     scene.expect_settled("web").await;

@@ -1,5 +1,6 @@
 //! Which file of which branch an image is written to. Pure: what has to be read to know, it only names.
 
+use super::above::Above;
 use crate::model::{
     Application, FileKeys, GitAccess, GitBranch, GitTarget, GitWriteBack, Image, ImageReference, Keys, Pointer,
     Problem, Reason, Source, Sources, Target,
@@ -8,7 +9,7 @@ use crate::pipeline::place::source_of;
 
 /// The names of a kustomization file, in kustomize's order.
 const KUSTOMIZATIONS: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
-const COMMON_OVERRIDE: &str = ".argocd-source.yaml";
+pub(super) const COMMON_OVERRIDE: &str = ".argocd-source.yaml";
 const OVERRIDE: &str = ".argocd-source-";
 
 /// Which file of which branch an image is written to.
@@ -18,6 +19,8 @@ pub struct Destination {
     pub branch: GitBranch,
     /// The file, as far as that is known without reading.
     pub file: FileChoice,
+    /// What may go before it, where it is known what reads it.
+    pub above: Option<Above>,
 }
 
 /// The file, as far as that is known without reading.
@@ -96,7 +99,9 @@ impl Destination {
                 (source, FileChoice::Kustomization { names, image: image_name })
             }
         };
-        Ok(Self { branch: branch(git, at, application)?, file })
+        let branch = branch(git, at, application)?;
+        let above = Above::of(git, image, application, (&branch, &file))?;
+        Ok(Self { branch, file, above })
     }
 
     /// The usual name of the file, whatever is there.
@@ -111,6 +116,13 @@ impl Destination {
 
     /// The files that have to be read.
     pub fn paths(&self) -> Vec<String> {
+        let above = self.above.iter().flat_map(|above| above.overrides.iter().chain(&above.values).cloned());
+        let mut paths = self.own_paths();
+        paths.extend(above);
+        paths
+    }
+
+    fn own_paths(&self) -> Vec<String> {
         match &self.file {
             FileChoice::Override { source: _, common, names, unread } => {
                 let common = std::iter::once(common).filter(|common| !common.is_empty());
@@ -184,7 +196,7 @@ fn branch(git: &GitWriteBack, source: Option<&Source>, application: &Application
 }
 
 /// The branch that a source follows; `None`: the remote's default branch.
-fn followed(source: &Source, application: &Application) -> Result<Option<String>, Problem> {
+pub(super) fn followed(source: &Source, application: &Application) -> Result<Option<String>, Problem> {
     let Some(revision) = source.target_revision.as_deref().map(str::trim) else { return Ok(None) };
     let branch = revision.strip_prefix("refs/heads/").unwrap_or(revision);
     if matches!(branch, "" | "HEAD") {
@@ -198,7 +210,7 @@ fn followed(source: &Source, application: &Application) -> Result<Option<String>
     Err(Problem::new(Reason::InvalidTarget, message).at("spec.writeBack.git.branch").hint("name the branch there"))
 }
 
-fn at_path(problem: Problem) -> Problem {
+pub(super) fn at_path(problem: Problem) -> Problem {
     problem.at("spec.writeBack.git.path")
 }
 
@@ -307,7 +319,7 @@ fn read_by_argo_cd(path: &str, source: &Source, application: &Application) -> Re
 ///
 /// Argo CD reads the bare name in its own namespace, and elsewhere the one with the namespace alone
 /// (<https://argo-cd.readthedocs.io/en/stable/user-guide/parameters/>): there the bare name is that of another Application.
-fn override_names(application: &Application) -> (Vec<String>, Option<String>) {
+pub(super) fn override_names(application: &Application) -> (Vec<String>, Option<String>) {
     let id = &application.id;
     let plain = format!("{OVERRIDE}{}.yaml", id.name);
     let long = format!("{OVERRIDE}{}_{}.yaml", id.namespace, id.name);
@@ -409,7 +421,7 @@ fn wrong_target(image: &Image, kind: &str) -> Problem {
     problem.hint(format!("use `target.{kind}`, or leave it out"))
 }
 
-fn joined(folder: &str, name: &str) -> String {
+pub(super) fn joined(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }
 
@@ -417,7 +429,7 @@ fn joined(folder: &str, name: &str) -> String {
 ///
 /// # Errors
 /// A problem where it leaves the repository, or goes into its administration.
-fn clean(path: &str) -> Result<String, Problem> {
+pub(super) fn clean(path: &str) -> Result<String, Problem> {
     let refuse = |cause: &str| Err(Problem::new(Reason::InvalidTarget, format!("`{path}` {cause}")));
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {

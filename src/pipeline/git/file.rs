@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::destination::{Destination, FileChoice, plain_address};
+use super::hidden::Rendered;
 use super::sheet::{FileEdit, Sheet};
 use super::snapshot::{Found, Snapshot};
 use super::{keyed_file, kustomization, manifest, override_file};
@@ -30,7 +31,9 @@ pub struct FilePlace {
     /// Whether the user named the slot; a usual slot may belong to another image.
     pub explicit: bool,
     /// Its keys as they are written by the user, each with the one form of all its spellings.
-    pub ways: BTreeMap<String, String>,
+    pub ways: BTreeMap<String, Pointer>,
+    /// Why writing there would have no effect, if it would have none.
+    pub hidden: Option<Problem>,
     /// The file's text; `None`: it is missing, and is made.
     pub text: Option<Arc<str>>,
 }
@@ -69,7 +72,19 @@ impl FilePlace {
         application: &Arc<Application>,
         snapshot: &Snapshot,
     ) -> Result<Self, Problem> {
-        let Destination { branch, file } = Destination::of(git, image, application)?;
+        let destination = Destination::of(git, image, application)?;
+        let above = destination.above.clone();
+        let place = Self::found(destination, image, application, snapshot)?;
+        let rendered = above.and_then(|above| Rendered::new(application, &above, &place.branch, snapshot));
+        Ok(Self { hidden: rendered.and_then(|rendered| place.hidden_by(&rendered, image)), ..place })
+    }
+
+    fn found(
+        Destination { branch, file, above: _ }: Destination,
+        image: &Image,
+        application: &Arc<Application>,
+        snapshot: &Snapshot,
+    ) -> Result<Self, Problem> {
         let explicit = image.target.is_some();
         let made = |path: String, found: Found, document: usize, slot: FileSlot| {
             let Found { branch: branch_name, text } = found;
@@ -78,21 +93,20 @@ impl FilePlace {
                 FileSlot::Override { .. } | FileSlot::Manifest { .. } => BTreeMap::new(),
                 FileSlot::Keys(keys) => keyed_file::ways(&path, document_text.map(|text| (text, document)), keys),
                 FileSlot::Kustomization(name) => {
-                    let at = kustomization::claimed(&path, document_text.unwrap_or_default(), name, image);
+                    let (at, _) = kustomization::meant(&path, document_text.unwrap_or_default(), name, image);
                     BTreeMap::from([(format!("images[{}]", name.repository), at)])
                 }
             };
-            Self { branch: branch.clone(), branch_name, path, document, slot, explicit, ways, text }
+            Self { branch: branch.clone(), branch_name, path, document, slot, explicit, ways, hidden: None, text }
         };
         match file {
             FileChoice::Override { source, common, names, unread } => {
-                let (path, found) = match one_of(&names, &branch, snapshot)? {
-                    Some(one) => one,
-                    None => {
-                        let unread = unread.as_deref().map(|name| (name, names[0].as_str()));
-                        unread.map_or(Ok(()), |unread| refuse_unread(unread, application, &branch, snapshot))?;
-                        (names[0].clone(), snapshot.file(&branch, &names[0])?)
-                    }
+                let (path, found) = if let Some(one) = one_of(&names, &branch, snapshot)? {
+                    one
+                } else {
+                    let unread = unread.as_deref().map(|name| (name, names[0].as_str()));
+                    unread.map_or(Ok(()), |unread| refuse_unread(unread, application, &branch, snapshot))?;
+                    (names[0].clone(), snapshot.file(&branch, &names[0])?)
                 };
                 let slot = override_slot(image, application, &source, (&branch, &common), (&path, &found), snapshot)?;
                 Ok(made(path, found, 0, slot))
@@ -120,6 +134,24 @@ impl FilePlace {
                 let place = Place::of(image, &written)?;
                 let slot = FileSlot::Manifest { place, application: application.clone() };
                 Ok(made(path, found, document, slot))
+            }
+        }
+    }
+
+    /// Why writing there would have no effect.
+    fn hidden_by(&self, rendered: &Rendered<'_>, image: &Image) -> Option<Problem> {
+        match &self.slot {
+            FileSlot::Override { .. } => None,
+            FileSlot::Manifest { place, .. } => rendered.application(place),
+            FileSlot::Keys(FileKeys { name: _, tag, digest, spec }) => {
+                let way = |key: &KeyPath| Some((key.to_string(), self.ways.get(key.as_str())?));
+                let mut ways = [spec, tag, digest].into_iter().flatten().filter_map(way);
+                ways.find_map(|(key, way)| rendered.values((&self.path, &key), way))
+            }
+            FileSlot::Kustomization(name) => {
+                let text = self.document_text().unwrap_or_default();
+                let (_, name) = kustomization::meant(&self.path, text, name, image);
+                rendered.kustomization(&self.path, &name)
             }
         }
     }
@@ -209,16 +241,16 @@ impl FilePlace {
             FileSlot::Manifest { .. } => self.claims(image).into_iter().map(of).collect(),
             FileSlot::Keys(FileKeys { name, tag, digest, spec }) => {
                 let key = |key: &KeyPath, shared| {
-                    let at = self.ways.get(key.as_str()).map_or(key.as_str(), String::as_str);
-                    claim(key.as_str(), at.to_owned(), shared)
+                    let at = self.ways.get(key.as_str()).map_or_else(|| key.to_string(), Pointer::to_json_pointer);
+                    claim(key.as_str(), at, shared)
                 };
                 let version = [tag, digest, spec].into_iter().flatten().map(|version| key(version, None));
                 let name = name.as_ref().map(|name| key(name, Some(image.reference.repository.clone())));
                 version.chain(name).collect()
             }
             FileSlot::Kustomization(_) => {
-                let fields = |(entry, at): (&String, &String)| {
-                    ["newTag", "digest"].map(|field| claim(entry, format!("{at}/{field}"), None))
+                let fields = |(entry, at): (&String, &Pointer)| {
+                    ["newTag", "digest"].map(|field| claim(entry, at.clone().key(field).to_json_pointer(), None))
                 };
                 self.ways.iter().flat_map(fields).collect()
             }

@@ -67,12 +67,12 @@ fn standing(path: &str, text: &str, key: &KeyPath) -> Vec<usize> {
 }
 
 /// Where each key leads in a document, in the one form of all its spellings; of a key that leads nowhere its text.
-pub(super) fn ways(path: &str, text: Option<(&str, usize)>, keys: &FileKeys) -> BTreeMap<String, String> {
+pub(super) fn ways(path: &str, text: Option<(&str, usize)>, keys: &FileKeys) -> BTreeMap<String, Pointer> {
     let root = root(path, text).ok().flatten().unwrap_or(Value::Null);
     let one = |key: &KeyPath| {
         let way = way(path, &root, key);
-        let at = way.map(|Way { there, missing, .. }| missing.into_iter().fold(there, Pointer::key).to_json_pointer());
-        (key.to_string(), at.unwrap_or_else(|_| key.to_string()))
+        let at = way.map(|Way { there, missing, .. }| missing.into_iter().fold(there, Pointer::key));
+        (key.to_string(), at.unwrap_or_else(|_| Pointer::root().key(key.as_str())))
     };
     let FileKeys { name, tag, digest, spec } = keys;
     [name, tag, digest, spec].into_iter().flatten().map(one).collect()

@@ -23,12 +23,18 @@ pub(super) fn held(path: &str, text: &str, name: &ImageReference, image: &Image)
     Ok(Held { name: named, version, exists: true })
 }
 
-/// Where the entry for `name` stands; of one that is missing, by what name it is made.
-pub(super) fn claimed(path: &str, text: &str, name: &ImageReference, image: &Image) -> String {
+/// Where the entry for `name` stands, and what the manifests call the image; of one that is missing, where and by what name it is made.
+pub(super) fn meant(path: &str, text: &str, name: &ImageReference, image: &Image) -> (Pointer, String) {
     let root = root(path, text).unwrap_or(Value::Null);
-    let found = entry(path, &root, name, image).ok().flatten();
-    let found = found.map(|(index, _)| Pointer::root().key("images").index(index));
-    found.map_or_else(|| format!("/images/-/{}", name.repository), |at| at.to_json_pointer())
+    let list = Pointer::root().key("images");
+    let Ok(Some((index, entry))) = entry(path, &root, name, image) else {
+        let repository = name.repository.to_string();
+        return (list.key(&repository), repository);
+    };
+    let called = entry.get("name").and_then(Value::text).unwrap_or_default();
+    let called =
+        called.parse::<ImageReference>().map_or_else(|_| called.to_owned(), |name| name.repository.to_string());
+    (list.index(index), called)
 }
 
 /// Puts `version` into the entry for `name`; without one, into a new entry at the end.

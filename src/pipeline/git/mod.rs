@@ -1,11 +1,13 @@
 //! Writing to Git: where a version stands in a file, what is changed there, and how the commit looks. Decisions are pure; only `snapshot`
 //! and `write` ask Git.
 
+mod above;
 mod change;
 mod destination;
 mod draft;
 pub(super) mod file;
 mod heads;
+mod hidden;
 mod keyed_file;
 mod kustomization;
 mod labels;
