@@ -69,7 +69,7 @@ chart-snapshots: ## Renders the chart for each set of values in its ci/ anew; ne
 .PHONY: fuzz
 fuzz: ## Fuzzes each target for a minute; needs the nightly toolchain
 	@command -v cargo-fuzz >/dev/null || cargo install cargo-fuzz --locked --version 0.13.2
-	@for target in constraint image_reference annotation_values select; do \
+	@for target in constraint image_reference annotation_values select edit; do \
 	  cargo +nightly fuzz run $$target -- -max_total_time=60 -timeout=5 -rss_limit_mb=1500 || exit 1; \
 	done
 

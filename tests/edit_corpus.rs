@@ -140,6 +140,41 @@ fn many_aliases_and_merged_keys_are_read_in_few_passes() {
     assert!(begun.elapsed() < std::time::Duration::from_secs(40), "{:?}", begun.elapsed());
 }
 
+/// Whether `after` is `before` with `wanted`, in any spelling, in place of the value `was`, in any spelling, and nothing else.
+fn is_replaced(before: &str, after: &str, was: &serde_json::Value, wanted: &str) -> bool {
+    if before == after {
+        return was == wanted;
+    }
+    let common = before.bytes().zip(after.bytes()).take_while(|(old, new)| old == new).count();
+    let spellings =
+        [wanted.to_owned(), serde_json::json!(wanted).to_string(), format!("'{}'", wanted.replace('\'', "''"))];
+    let spellings = spellings.iter().flat_map(|spelling| [spelling.clone(), format!(" {spelling}")]);
+    for spelling in spellings {
+        for start in (common.saturating_sub(spelling.len())..=common).filter(|start| after.is_char_boundary(*start)) {
+            let Some(rest) = after[start..].strip_prefix(&spelling) else { continue };
+            let Some(head) = before.strip_suffix(rest) else { continue };
+            if head.get(..start) == after.get(..start) && head.get(start..).is_some_and(|removed| means(removed, was)) {
+                return true;
+            }
+        }
+    }
+    false
+}
+
+/// Whether a text is one spelling of a scalar, and no more than that.
+fn means(text: &str, scalar: &serde_json::Value) -> bool {
+    let lines = |text: &str| text.lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>();
+    match scalar {
+        serde_json::Value::Null => matches!(text, "" | "~" | "null" | "Null" | "NULL"),
+        serde_json::Value::String(string) => {
+            let exact = text == string || load(text).as_ref() == Some(scalar);
+            // Lines of a literal block, which begin with its indentation.
+            exact || lines(text) == lines(string.trim_end())
+        }
+        scalar => load(text).as_ref() == Some(scalar),
+    }
+}
+
 fn check_change(name: &str, before: &str, after: &str, number: usize, operation: &Operation, wanted: &str) {
     let Operation::Replace(place, _) = operation else { panic!("a replacement") };
     let all = documents(after);
@@ -149,6 +184,9 @@ fn check_change(name: &str, before: &str, after: &str, number: usize, operation:
     *expected.pointer_mut(&place.to_json_pointer()).expect("the place") = wanted.into();
     assert_eq!(body(after), expected, "{name}: {place}");
     assert_eq!(apply(after, number, std::slice::from_ref(operation)).as_deref(), Ok(after), "{name}: {place} twice");
+    let was = load(&before[documents(before)[number].range.clone()]).expect("a readable document");
+    let was = was.pointer(&place.to_json_pointer()).expect("the place");
+    assert!(is_replaced(before, after, was, wanted), "{name}: {place}: more than the value itself is gone:\n{after}");
     let (old, new) = difference(before, after);
     assert!(new.len() <= wanted.len() + 3 && !new.contains('\n'), "{name}: {place}: {old:?} became {new:?}");
 }
@@ -165,7 +203,7 @@ fn every_collection_of_the_corpus_takes_one_more_or_refuses() {
                 let node =
                     Node::map([("a", Node::List(vec![Node::text("1.10"), Node::map([("b", Node::Bool(true))])]))]);
                 let operation = Operation::Add(place.clone(), node);
-                let after = match apply(&text, number, &[operation]) {
+                let after = match apply(&text, number, std::slice::from_ref(&operation)) {
                     Ok(after) => after,
                     Err(EditError::Refused { .. }) => {
                         refused += 1;
@@ -186,6 +224,14 @@ fn every_collection_of_the_corpus_takes_one_more_or_refuses() {
                 }
                 let found = load(&after[documents(&after)[number].range.clone()]).expect("a readable document");
                 assert_eq!(found, expected, "{name}: {place}:\n{after}");
+                let (old, new) = difference(&text, &after);
+                let empty = ["", "{", "}", "{}", "[", "]", "[]", "~", "null"];
+                let gone: String = old.split_whitespace().collect();
+                assert!(empty.contains(&gone.as_str()), "{name}: {place}: `{old}` is gone:\n{after}");
+                assert!(!new.is_empty());
+                let again = apply(&after, number, std::slice::from_ref(&operation));
+                let once = place.steps.last() == Some(&Step::End) || matches!(again, Err(EditError::Changed { .. }));
+                assert!(once, "{name}: {place}: twice is {again:?}");
                 let crlf = after.matches("\r\n").count();
                 let mixed = crlf != 0 && crlf != after.matches('\n').count();
                 assert!(!mixed, "{name}: {place}: line ends are mixed:\n{after:?}");
