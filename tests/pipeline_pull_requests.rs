@@ -413,6 +413,48 @@ async fn what_is_no_longer_wanted_is_closed_and_says_no_to_nothing() {
 }
 
 #[tokio::test]
+async fn a_branch_is_made_anew_where_its_base_changed_in_the_same_file() {
+    let (mut world, forge) = world(&app_policy(PULL_REQUEST));
+    world.look().await;
+    let head = forge.state().pulls[0].0.head.clone();
+    // Beside the change, in the same file: git may see a conflict there, and nobody else would ever solve it.
+    let theirs = TEXT.replace("sidecar:\n  tag: 1.0.0", "sidecar:\n  tag: 1.0.5");
+    world.git.push(REPOSITORY, "main", VALUES, &theirs);
+    assert_eq!(reason(&world.look().await), Reason::PullRequestOpen);
+    let wanted = theirs.replacen("1.0.0", "1.0.2", 1);
+    assert_eq!(world.git.text(REPOSITORY, &head, VALUES).as_deref(), Some(wanted.as_str()));
+    // In another file: that is no reason.
+    let writes = world.git.asked().1;
+    world.git.push(REPOSITORY, "main", "README.md", "read me\n");
+    for _ in 0..3 {
+        assert_eq!(reason(&world.look().await), Reason::PullRequestOpen);
+    }
+    assert_eq!((world.git.asked().1, forge.told().len()), (writes, 1));
+}
+
+#[tokio::test]
+async fn one_branch_has_one_pull_request_however_applications_name_its_base() {
+    let image = "{ image: registry.example/app, constraint: ~1.0, target: { helm: { tag: image.tag } } }";
+    let git = "writeBranch: updates, pullRequest: { provider: GitHub }";
+    let (world, forge) = world(&policy("{ name: app }, { name: api }", image, git));
+    let source = serde_json::json!({ "repoURL": REPOSITORY, "path": "api", "targetRevision": "main" });
+    let live = serde_json::json!({ "images": ["registry.example/app:1.0.0"] });
+    let mut world = world.application(
+        "api",
+        serde_json::json!({ "source": source }),
+        serde_json::json!({ "sourceType": "Helm", "summary": live }),
+    );
+    world.git.push(REPOSITORY, "main", "api/values.yaml", TEXT);
+    world.look().await;
+    let (told, changes) = (forge.told(), forge.asked().1);
+    assert_eq!(told, ["#1 Open Update 2 images of 2 applications"]);
+    for _ in 0..3 {
+        assert_eq!(reason(&world.look().await), Reason::PullRequestOpen);
+    }
+    assert_eq!((forge.told(), forge.asked().1), (told, changes), "nothing is told anew");
+}
+
+#[tokio::test]
 async fn a_registry_that_fails_closes_nothing() {
     let (mut world, forge) = world(&app_policy(PULL_REQUEST));
     world.look().await;

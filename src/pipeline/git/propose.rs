@@ -225,9 +225,10 @@ impl<'a> Desk<'a> {
             _ => false,
         };
         let anew = begins || !request.dropped.is_empty();
+        let texts = request.texts(bids);
         let write = request.wishes.iter().map(async |(place, job)| {
             if !anew {
-                let there = self.proposed(port, job, request.head.name(), &bids[*place].drafts).await?;
+                let there = self.proposed(port, job, request.head.name(), (&bids[*place].drafts, &texts)).await?;
                 if let Some(there) = there {
                     return Ok((there, false));
                 }

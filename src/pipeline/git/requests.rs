@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::change::changed;
+use super::destination::plain_address;
 use super::plan::Job;
 use crate::lower::git_template::{Facts, TemplateError};
 use crate::model::{
@@ -13,8 +15,9 @@ use crate::pipeline::keys::version;
 use crate::pipeline::write::Draft;
 use crate::select;
 
-/// What tells one branch of our own from another: repository, base and name. Whose login reaches it does not matter.
-pub(super) type RequestName = (String, Option<String>, String);
+/// What tells one branch of our own from another: repository, base and name. Whose login reaches it, how the address is spelled, and whether the base is named or
+/// the default branch does not matter.
+pub(super) type RequestName = (String, String, String);
 
 /// One Application between decision and write.
 pub(super) struct Bid<'a> {
@@ -69,7 +72,7 @@ pub(super) fn gather(bids: &[Bid<'_>]) -> Vec<Request> {
             if job.plan.edits.is_empty() && dropped.is_empty() {
                 continue;
             }
-            let request = requests.entry(name(&job.plan.base, head)).or_insert_with(|| Request {
+            let request = requests.entry(name(&job.plan.base, &job.base_name, head)).or_insert_with(|| Request {
                 base: job.plan.base.clone(),
                 base_name: job.base_name.clone(),
                 head: head.clone(),
@@ -87,14 +90,30 @@ pub(super) fn gather(bids: &[Bid<'_>]) -> Vec<Request> {
     requests.into_values().collect()
 }
 
-fn name(base: &GitBranch, head: &HeadBranch) -> RequestName {
-    (base.repository.clone(), base.branch.clone(), head.name().to_owned())
+fn name(base: &GitBranch, base_name: &str, head: &HeadBranch) -> RequestName {
+    (plain_address(&base.repository), base_name.to_owned(), head.name().to_owned())
 }
 
 impl Request {
     /// What tells it from others.
     pub(super) fn name(&self) -> RequestName {
-        name(&self.base, &self.head)
+        name(&self.base, &self.base_name, &self.head)
+    }
+
+    /// The texts that its branch is to hold, by path, made from those of the base. Without those of which the text on the base is not known.
+    pub(super) fn texts(&self, bids: &[Bid<'_>]) -> BTreeMap<String, String> {
+        let mut texts: BTreeMap<String, Option<String>> = BTreeMap::new();
+        for (place, job) in &self.wishes {
+            for change in &job.plan.files {
+                let before = texts.remove(&change.path).unwrap_or_else(|| {
+                    let files = bids[*place].drafts.iter().filter_map(Draft::file);
+                    let mut files = files.filter(|file| file.path == change.path && file.branch == job.plan.base);
+                    files.next()?.text.as_deref().map(ToOwned::to_owned)
+                });
+                texts.insert(change.path.clone(), changed(before.as_deref(), change).ok());
+            }
+        }
+        texts.into_iter().filter_map(|(path, text)| Some((path, text?))).collect()
     }
 
     /// The Applications that it is about.

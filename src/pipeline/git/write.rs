@@ -115,13 +115,14 @@ impl<'a> Desk<'a> {
         Some(format!("Argo CD could not be asked to look at it now: {error}"))
     }
 
-    /// The commit of the branch `name` that holds the changes already, if it does.
+    /// The commit of the branch `name` that holds the changes already, if it does. Where the base has changed in the same file beside them, it does not: the
+    /// branch would stand in conflict with its base for ever.
     pub(super) async fn proposed(
         &self,
         port: &dyn Git,
         job: &Job,
         name: &str,
-        drafts: &[Draft<'a>],
+        (drafts, texts): (&[Draft<'a>], &BTreeMap<String, String>),
     ) -> Result<Option<GitWritten>, GitError> {
         let branch = GitBranch { branch: Some(name.to_owned()), ..job.plan.base.clone() };
         let tip = match port.tip(&branch, self.now).await {
@@ -144,7 +145,11 @@ impl<'a> Desk<'a> {
             let mut sheet = Sheet::new(&file.path, file.document, text(file));
             Ok(sheet.text().is_some() && !file.write(&mut sheet, draft.image, &version)?)
         };
-        let all = ours.map(holds).all(|holds| holds == Ok(true));
+        let stands = paths.iter().zip(&entries).all(|(path, entry)| match (texts.get(path), entry) {
+            (Some(wanted), GitEntry::File(text)) => wanted == text,
+            _ => true,
+        });
+        let all = stands && ours.map(holds).all(|holds| holds == Ok(true));
         Ok(all.then_some(GitWritten { branch: tip.branch, commit: tip.commit, pushed: false }))
     }
 
