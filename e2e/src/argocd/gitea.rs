@@ -286,4 +286,6 @@ impl Repository {
 
     /// How long Gitea may take to take in what was pushed to it.
     pub(crate) const LAG: Duration = Duration::from_secs(20);
+    /// How long Fairlead leaves a forge alone after a failure, and what it takes to ask again.
+    pub(crate) const LEFT_ALONE: Duration = Duration::from_secs(60);
 }

@@ -34,9 +34,10 @@ impl Repository {
         answer.as_array().into_iter().flatten().map(pull_request).collect()
     }
 
-    /// Waits until the pull requests are as wished, and gives the newest.
+    /// Waits until the pull requests are as wished, and gives the newest: as long as a forge is left alone that answered with a failure, as Gitea does when it is asked
+    /// to close what it merges at that moment.
     pub async fn expect_pull_request(&self, what: &str, wish: impl Fn(&PullRequest) -> bool) -> PullRequest {
-        eventually(&format!("a pull request: {what}"), Deadline::after(Self::LAG), async || {
+        eventually(&format!("a pull request: {what}"), Deadline::after(Self::LEFT_ALONE), async || {
             let mut all = self.pull_requests().await;
             let last = all.pop();
             last.clone().filter(|last| wish(last)).ok_or((last, all))
