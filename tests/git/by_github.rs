@@ -1,7 +1,6 @@
 //! Commits that GitHub makes, in a real repository: once, at the tip that was read, and told by what the branch holds.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fairlead::adapters::clock::uptime;
@@ -12,7 +11,7 @@ use fairlead::ports::Git as _;
 use tempfile::TempDir;
 
 use crate::server::{Mood, Server, basic};
-use crate::support::{Counter, Remotes, engine, plan, settings};
+use crate::support::{Counter, Remotes, engine, plan, race, settings};
 
 const FILES: &[(&str, &str)] =
     &[("0.yaml", "tag: 1.0.0\n"), ("1.yaml", "tag: 1.0.0\n"), ("2.yaml", "tag: 1.0.0\n"), ("3.yaml", "tag: 1.0.0\n")];
@@ -125,43 +124,12 @@ async fn a_commit_whose_answer_is_lost_is_not_made_twice() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_competitor_loses_nothing_and_takes_nothing() {
     let world = World::new().await;
-    let done = Arc::new(AtomicBool::new(false));
-    let competitor = {
-        let (remotes, done) = (world.remotes.clone(), done.clone());
-        std::thread::spawn(move || {
-            for number in 0..60 {
-                remotes.push("main", &format!("theirs/{number}"), "theirs\n");
-            }
-            done.store(true, Ordering::SeqCst);
-        })
-    };
-    let one = |number: usize| {
-        let (world, done) = (&world, &done);
-        async move {
-            let mut version = 0;
-            loop {
-                let last = done.load(Ordering::SeqCst);
-                let (from, to) = (format!("1.0.{version}"), format!("1.0.{}", version + 1));
-                match world.engine.write(world.plan(number, &from, &to)).await {
-                    Ok(written) => assert!(written.pushed),
-                    // It moved too often: nothing was written, and it is tried again.
-                    Err(error) if error.reason == Reason::WriteConflict && !error.changed => continue,
-                    Err(error) => panic!("{error}"),
-                }
-                version += 1;
-                if last {
-                    return version;
-                }
-            }
-        }
-    };
-    let versions = futures::future::join_all((0..4).map(one)).await;
-    competitor.join().expect("the competitor has pushed all");
+    let write = |number: usize, from: String, to: String| world.engine.write(world.plan(number, &from, &to));
+    let versions = race(&world.remotes, 60, 4, write).await;
     for (number, version) in versions.iter().enumerate() {
         let text = world.remotes.text("main", &format!("{number}.yaml"));
         assert_eq!(text, Some(format!("tag: 1.0.{version}\n")), "of {number}");
     }
-    assert!((0..60).all(|number| world.remotes.text("main", &format!("theirs/{number}")).is_some()));
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use fairlead::adapters::forge::{ForgeTimeouts, Forges};
 use fairlead::adapters::git::{GitEngine, GitObserver, GitOperation, GitSettings};
 use fairlead::model::{
     ApplicationId, CommitAuthor, CommitPlan, CommitVia, Facts, FileChange, GitAccess, GitBranch, GitLogin, GitPlan,
-    Node, Operation, Pointer, PolicyId, SecretRef,
+    GitWritten, Node, Operation, Pointer, PolicyId, Reason, SecretRef,
 };
 use fairlead::ports::{GitError, GitLogins, SecretData, SecretError, Secrets};
 use tempfile::TempDir;
@@ -249,4 +249,47 @@ pub fn plan(repository: &str, application: &str, path: &str, from: &str, to: &st
             signing: None,
         },
     }
+}
+
+/// Has `writers` Applications write one version after the other, from `1.0.0` on and each as `write` does, as long as somebody else pushes `pushes` commits to
+/// `main`, and once more. Gives the last digit of each, when nothing of theirs is lost.
+pub async fn race<F: Future<Output = Result<GitWritten, GitError>>>(
+    remotes: &Arc<Remotes>,
+    pushes: usize,
+    writers: usize,
+    write: impl Fn(usize, String, String) -> F,
+) -> Vec<usize> {
+    let done = Arc::new(AtomicBool::new(false));
+    let competitor = {
+        let (remotes, done) = (remotes.clone(), done.clone());
+        std::thread::spawn(move || {
+            for number in 0..pushes {
+                remotes.push("main", &format!("theirs/{number}"), "theirs\n");
+            }
+            done.store(true, Ordering::SeqCst);
+        })
+    };
+    let one = async |number: usize| {
+        let mut version = 0;
+        loop {
+            let last = done.load(Ordering::SeqCst);
+            match write(number, format!("1.0.{version}"), format!("1.0.{}", version + 1)).await {
+                Ok(written) => assert!(written.pushed),
+                // It moved too often: nothing was written, and it is tried again.
+                Err(error) if error.reason == Reason::WriteConflict && !error.changed => continue,
+                Err(error) => panic!("{error}"),
+            }
+            version += 1;
+            if last {
+                return version;
+            }
+        }
+    };
+    let versions = futures::future::join_all((0..writers).map(one)).await;
+    competitor.join().expect("the competitor has pushed all");
+    assert!(
+        (0..pushes).all(|number| remotes.text("main", &format!("theirs/{number}")).is_some()),
+        "all of theirs is there"
+    );
+    versions
 }

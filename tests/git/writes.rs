@@ -1,14 +1,13 @@
 //! Nothing is lost and nothing is written twice, whoever else writes and whatever fails.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use fairlead::adapters::git::{GitOperation, GitSettings};
 use fairlead::model::{GitAccess, GitBranch, GitLogin, Reason};
 use fairlead::ports::{Clock as _, Git as _};
 
 use crate::server::{Mood, Server};
-use crate::support::{Remotes, at, engine, plan, settings};
+use crate::support::{Remotes, at, engine, plan, race, settings};
 
 fn many(count: usize) -> Remotes {
     let files: Vec<(String, &str)> =
@@ -105,52 +104,19 @@ async fn branches_of_one_repository_are_looked_up_together() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_competitor_with_two_hundred_commits_loses_nothing_and_takes_nothing() {
-    let (remotes, state) = (many(20), tempfile::tempdir().expect("a folder"));
+    let (remotes, state) = (Arc::new(many(20)), tempfile::tempdir().expect("a folder"));
     let address = remotes.repository().to_str().expect("a readable path").to_owned();
     let (engine, _) = engine(settings(state.path()), GitLogin::anonymous()).await;
-    let (remotes, before) = (Arc::new(remotes), 20);
-    let done = Arc::new(AtomicBool::new(false));
-    let competitor = {
-        let (remotes, done) = (remotes.clone(), done.clone());
-        std::thread::spawn(move || {
-            for number in 0..200 {
-                remotes.push("main", &format!("theirs/{number}"), "theirs\n");
-            }
-            done.store(true, Ordering::SeqCst);
-        })
+    let before = remotes.commits("main");
+    let write = |number: usize, from: String, to: String| {
+        let path = format!("apps/{number}/values.yaml");
+        engine.write(plan(&address, &format!("app{number}"), &path, &from, &to))
     };
-    let one = |number: usize| {
-        let (engine, address, done) = (&engine, &address, &done);
-        async move {
-            let path = format!("apps/{number}/values.yaml");
-            let mut version = 0;
-            // Each Application goes on as long as the competitor does, and once more.
-            loop {
-                let last = done.load(Ordering::SeqCst);
-                let (from, to) = (format!("1.0.{version}"), format!("1.0.{}", version + 1));
-                match engine.write(plan(address, &format!("app{number}"), &path, &from, &to)).await {
-                    Ok(written) => assert!(written.pushed),
-                    // It moved too often: nothing was written, and it is tried again.
-                    Err(error) if error.reason == Reason::WriteConflict && !error.changed => continue,
-                    Err(error) => panic!("{error}"),
-                }
-                version += 1;
-                if last {
-                    return version;
-                }
-            }
-        }
-    };
-    let versions = futures::future::join_all((0..20).map(one)).await;
-    competitor.join().expect("the competitor has pushed all");
+    let versions = race(&remotes, 200, 20, write).await;
     for (number, version) in versions.iter().enumerate() {
         let text = remotes.text("main", &format!("apps/{number}/values.yaml"));
         assert_eq!(text, Some(format!("tag: 1.0.{version}\n")), "of {number}");
     }
-    assert!(
-        (0..200).all(|number| remotes.text("main", &format!("theirs/{number}")).is_some()),
-        "nothing of theirs is lost"
-    );
     let ours: usize =
         remotes.git(&["rev-list", "--count", "--author=fairlead", "main"]).trim().parse().expect("a number");
     assert_eq!(remotes.commits("main"), before + 200 + ours);

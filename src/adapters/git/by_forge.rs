@@ -6,12 +6,11 @@
 use tokio::time::Instant;
 
 use super::apply::Commit;
-use super::command::{Order, arguments};
+use super::command::{Move, Order, push};
 use super::engine::{Inner, Open};
 use super::observe::GitOperation;
 use super::queue::{Pending, QueueKey};
-use super::round::{Round, Target, answer_all, is_ours};
-use super::session::REMOTE;
+use super::round::{Round, Target, answer_all, is_ours, note};
 use super::tree::{commit_text, header};
 use crate::adapters::fence::any_ended;
 use crate::model::{CommitId, ForgeCommit, ForgeRepository, GitBranch, GitEntry, PullRequestProvider, Reason};
@@ -56,12 +55,7 @@ impl Inner {
     ) -> Result<Round, GitError> {
         let Asked { made, stopped } =
             self.asked(open, key, key.base_name(), &target.base.commit, pending, commits, local).await?;
-        for (commit, id) in commits.iter().zip(&made) {
-            for place in &commit.plans {
-                pending[*place].pushed.push(id.clone());
-                pending[*place].taken = true;
-            }
-        }
+        note(pending, commits, &made, true);
         if let Some(stopped) = stopped {
             // Those that are there are answered before the others are tried again.
             return if made.is_empty() { stopped } else { Ok(Round::Moved) };
@@ -90,14 +84,17 @@ impl Inner {
             return Ok(Round::Ended);
         }
         if target.making.as_ref() != Some(base) {
-            let from = target.making.as_ref().map(CommitId::as_str).unwrap_or_default();
-            self.move_making(open, key, &branch, from, base.as_str()).await?;
+            let from = target.making.as_ref();
+            self.move_making(open, key, Move { branch: &branch, from, to: Some(base) }).await?;
         }
         let Asked { made, stopped } = self.asked(open, key, &branch, base, pending, commits, local).await?;
         let last = made.last().unwrap_or(base).clone();
         if let Some(stopped) = stopped {
             let may = pending.iter().all(|one| one.pass.holds());
-            if may && let Err(error) = self.move_making(open, key, &branch, last.as_str(), "").await {
+            if may
+                && let Err(error) =
+                    self.move_making(open, key, Move { branch: &branch, from: Some(&last), to: None }).await
+            {
                 tracing::debug!(%branch, %error, "a branch that is not needed any more stays until the next try");
             }
             return stopped;
@@ -109,20 +106,10 @@ impl Inner {
         self.push(open, key, target, pending, commits, &made, &[(branch, last)]).await
     }
 
-    /// Moves the branch that commits are made on from a commit to another; empty: there is no such branch.
-    async fn move_making(
-        &self,
-        open: &Open,
-        key: &QueueKey,
-        branch: &str,
-        from: &str,
-        to: &str,
-    ) -> Result<(), GitError> {
-        let mut words = arguments(["push", "--porcelain", "--no-verify", "--recurse-submodules=no"]);
-        words.push(format!("--force-with-lease=refs/heads/{branch}:{from}"));
-        words.extend(["--".to_owned(), REMOTE.to_owned(), format!("{to}:refs/heads/{branch}")]);
-        let what = format!("cannot prepare `{branch}` for `{}`", key.shown());
-        let order = Order { what, arguments: words, input: Vec::new(), session: Some(&open.session) };
+    /// Moves the branch that commits are made on.
+    async fn move_making(&self, open: &Open, key: &QueueKey, one: Move<'_>) -> Result<(), GitError> {
+        let what = format!("cannot prepare `{}` for `{}`", one.branch, key.shown());
+        let order = Order { what, arguments: push(&[one]), input: Vec::new(), session: Some(&open.session) };
         self.git.run(&open.mirror.folder, order).await.map(drop)
     }
 

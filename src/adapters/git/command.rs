@@ -10,7 +10,8 @@ use tokio::time::Instant;
 use super::failure::{broken, failure};
 use super::observe::{GitObserver, GitOperation};
 use super::process::{Broken, Ended, Run};
-use super::session::Session;
+use super::session::{REMOTE, Session};
+use crate::model::CommitId;
 use crate::ports::GitError;
 
 /// What Git prints at most: all objects of one question.
@@ -102,4 +103,28 @@ impl Git {
 /// A command in words for [`Order::arguments`].
 pub(super) fn arguments<const N: usize>(words: [&str; N]) -> Vec<String> {
     words.into_iter().map(str::to_owned).collect()
+}
+
+/// A branch that is to be moved, as long as it stands where it was seen.
+#[derive(Clone, Copy)]
+pub(super) struct Move<'a> {
+    /// Its name, without `refs/heads/`.
+    pub branch: &'a str,
+    /// Where it was seen; `None`: there was no such branch.
+    pub from: Option<&'a CommitId>,
+    /// Where it is to stand; `None`: it is removed.
+    pub to: Option<&'a CommitId>,
+}
+
+/// The arguments of a push that makes each of `moves`, with a lease for each.
+pub(super) fn push(moves: &[Move<'_>]) -> Vec<String> {
+    let text = |commit: Option<&CommitId>| commit.map(CommitId::as_str).unwrap_or_default().to_owned();
+    let lease =
+        |Move { branch, from, to: _ }: &Move<'_>| format!("--force-with-lease=refs/heads/{branch}:{}", text(*from));
+    let refspec = |Move { branch, from: _, to }: &Move<'_>| format!("{}:refs/heads/{branch}", text(*to));
+    let mut words = arguments(["push", "--porcelain", "--no-verify", "--recurse-submodules=no"]);
+    words.extend(moves.iter().map(lease));
+    words.extend(["--".to_owned(), REMOTE.to_owned()]);
+    words.extend(moves.iter().map(refspec));
+    words
 }

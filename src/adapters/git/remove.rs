@@ -1,12 +1,11 @@
 //! Removing a branch that is not needed any more.
 
-use super::command::{Order, arguments};
+use super::command::{Move, Order, push};
 use super::engine::Inner;
 use super::failure::broken;
 use super::process::Broken;
 use super::queue::check_branch;
 use super::round::refusal;
-use super::session::REMOTE;
 use crate::adapters::fence::{NotLeading, Pass};
 use crate::model::{CommitId, GitBranch, Reason};
 use crate::ports::GitError;
@@ -25,10 +24,8 @@ impl Inner {
         if !pass.holds() {
             return Err(NotLeading.into());
         }
-        let mut words = arguments(["push", "--porcelain", "--no-verify", "--recurse-submodules=no"]);
-        words.push(format!("--force-with-lease=refs/heads/{name}:{commit}"));
-        words.extend(["--".to_owned(), REMOTE.to_owned(), format!(":refs/heads/{name}")]);
-        let order = Order { what: what.clone(), arguments: words, input: Vec::new(), session: Some(&open.session) };
+        let arguments = push(&[Move { branch: name, from: Some(commit), to: None }]);
+        let order = Order { what: what.clone(), arguments, input: Vec::new(), session: Some(&open.session) };
         let ended = tokio::select! {
             ended = self.git.try_run(&open.mirror.folder, order) => ended,
             () = pass.ended() => Err(Broken::NotLeading(NotLeading)),

@@ -4,14 +4,14 @@ use tokio::time::Instant;
 
 use super::apply::{Batch, Commit, Wanted, batch, paths};
 use super::by_forge::making;
-use super::command::{Order, arguments};
+use super::command::{Move, Order, push};
 use super::commit::make;
 use super::engine::{Inner, Open};
 use super::failure::{broken, class, failure, words};
 use super::process::Broken;
 use super::queue::{FIRST_PAUSE, LONGEST_PAUSE, Pending, QueueKey};
 use super::refs::Refs;
-use super::session::{REMOTE, Session};
+use super::session::Session;
 use super::tree::{commit_text, header};
 use crate::adapters::fence::{NotLeading, any_ended};
 use crate::model::{CommitId, CommitVia, GitBranch, GitPlan, GitTip, GitWritten, Reason};
@@ -194,21 +194,13 @@ impl Inner {
         if !pending.iter().all(|one| one.pass.holds()) {
             return Ok(Round::Ended);
         }
-        for (commit, id) in commits.iter().zip(made) {
-            for place in &commit.plans {
-                pending[*place].pushed.push(id.clone());
-                pending[*place].taken = false;
-            }
-        }
+        note(pending, commits, made, false);
         let branch = key.written_name();
-        let old = target.old.as_ref().map(CommitId::as_str).unwrap_or_default();
-        let mut words = arguments(["push", "--porcelain", "--no-verify", "--recurse-submodules=no"]);
-        words.push(format!("--force-with-lease=refs/heads/{branch}:{old}"));
-        words.extend(gone.iter().map(|(name, at)| format!("--force-with-lease=refs/heads/{name}:{at}")));
-        words.extend(["--".to_owned(), REMOTE.to_owned(), format!("{new}:refs/heads/{branch}")]);
-        words.extend(gone.iter().map(|(name, _)| format!(":refs/heads/{name}")));
+        let mut moves = vec![Move { branch, from: target.old.as_ref(), to: Some(new) }];
+        moves.extend(gone.iter().map(|(branch, at)| Move { branch, from: Some(at), to: None }));
         let what = format!("cannot push to `{}`", key.shown());
-        let order = Order { what: what.clone(), arguments: words, input: Vec::new(), session: Some(&open.session) };
+        let order =
+            Order { what: what.clone(), arguments: push(&moves), input: Vec::new(), session: Some(&open.session) };
         let ended = tokio::select! {
             ended = self.git.try_run(&open.mirror.folder, order) => ended,
             () = any_ended(pending.iter().map(|one| &one.pass)) => Err(Broken::NotLeading(NotLeading)),
@@ -265,6 +257,16 @@ impl Inner {
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
         self.look_up(session, shown, &[Some(branch)]).await
+    }
+}
+
+/// Notes with each plan the commit that brings it, and whether the server said that it took it.
+pub(super) fn note(pending: &mut [Pending], commits: &[Commit], made: &[CommitId], taken: bool) {
+    for (commit, id) in commits.iter().zip(made) {
+        for place in &commit.plans {
+            pending[*place].pushed.push(id.clone());
+            pending[*place].taken = taken;
+        }
     }
 }
 

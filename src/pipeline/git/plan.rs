@@ -118,14 +118,7 @@ fn job(
     let invalid = |error: &TemplateError| {
         Problem::new(Reason::InvalidTemplate, error.to_string()).at("spec.writeBack.git.writeBranch")
     };
-    let template = git.commit.message.as_deref().unwrap_or(DEFAULT_MESSAGE);
-    let (message, note) = match facts.message(template) {
-        Ok(message) => (message, None),
-        Err(error) => {
-            let note = format!("with the built-in message, as `commit.messageTemplate` fails: {}", error.cause);
-            (facts.message(DEFAULT_MESSAGE).unwrap_or_default(), Some(note))
-        }
-    };
+    let (message, note) = message(git, &facts);
     let head = match &git.write_branch {
         None => None,
         Some(template) => {
@@ -159,6 +152,17 @@ fn job(
         commit,
     };
     Ok(Job { plan, base_name: branch_name, head, facts, note })
+}
+
+/// The message of a commit, and what has to be told of it: a template that fails holds nothing up.
+fn message(git: &GitWriteBack, facts: &Facts) -> (String, Option<String>) {
+    match facts.message(git.commit.message.as_deref().unwrap_or(DEFAULT_MESSAGE)) {
+        Ok(message) => (message, None),
+        Err(error) => {
+            let note = format!("with the built-in message, as `commit.messageTemplate` fails: {}", error.cause);
+            (facts.message(DEFAULT_MESSAGE).unwrap_or_default(), Some(note))
+        }
+    }
 }
 
 /// The files of a branch that the policy may write for an Application, whether they change now or not: so they name one destination for ever.
